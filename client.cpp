@@ -1,0 +1,263 @@
+// client.cpp - the chat client: shows what the server sends, and sends what
+// is typed. A console stands in for the window of the Python version.
+//
+//   compile   g++ client.cpp -o client          (Windows: add -lws2_32)
+//   run       ./server              in a first terminal
+//             ./client 127.0.0.1    in a second one, and in a third
+//
+// The functions have the names and the order of the Python version,
+// tests/python_version/client.py. Two threads share the work:
+//   receive   waits for the server and shows what comes
+//   main      waits for the keyboard and sends what was typed
+
+#include "socket_compat.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <future>
+#include <iostream>
+#include <thread>
+
+using std::chrono::steady_clock;
+
+const int DEFAULT_PORT = 5300;
+const std::size_t DEFAULT_BUFF = 1024;     // bytes of one recv()
+const milliseconds DEFAULT_TIMEOUT{2000};  // to connect, to be greeted, to go
+const milliseconds TICK{100};  // receive() notices within one that we leave
+const milliseconds PAUSE{250};  // it ends the greeting of a bare server
+const milliseconds GAP{50};     // between messages to a bare server
+
+const std::string PORT_HELP = "la porta è un numero da 1 a 65535.";
+
+std::string HOST;              // the server's address or name
+int PORT = -1;                 // -1: not known yet
+socket_t client_socket = NO_SOCKET;
+bool is_line_server = false;   // do its messages end with '\n'? And so ours?
+Inbox inbox;                   // what the server sends; receive() alone reads
+std::atomic<bool> connection_successful{false};
+std::atomic<bool> interrupted{false};  // Ctrl+C was pressed
+std::atomic<bool> leaving{false};      // we have said {quit}: exit code 0
+std::atomic<bool> is_lost{false};      // send() found the connection broken
+
+bool start_chat();
+void connect_with_timeout();
+void receive();
+bool send(const std::string& msg);
+void close();
+
+// --- helpers: what Python's library did, or nobody did ----------------------
+
+// Runs connect_with_timeout() in a thread of its own, which may take
+// DEFAULT_TIMEOUT; a name server that does not answer can keep it longer.
+// Python: connection_thread.join(timeout=DEFAULT_TIMEOUT).
+void connect_to_server()
+{
+    std::packaged_task<void()> connection(connect_with_timeout);
+    std::future<void> done = connection.get_future();
+    std::thread connection_thread(std::move(connection));
+    const bool in_time
+        = done.wait_for(DEFAULT_TIMEOUT) == std::future_status::ready;
+    if (!in_time || !connection_successful) {
+        print("Connessione non riuscita");
+        print("Il server " + HOST + " è avviato, e la sua porta è "
+              + std::to_string(PORT) + "?");
+        // NOTE: the thread may be stuck in a call that nothing can end, so the
+        // program ends at once, as Python's does with os._exit(1).
+        std::_Exit(1);
+    }
+    connection_thread.join();
+}
+
+// Waits for the greeting, DEFAULT_TIMEOUT at most: if it ends with '\n' so do
+// all messages of this server, and it wants ours to. A bare one (the Python
+// version) takes what one recv() brings it for a message.
+void read_greeting()
+{
+    const auto deadline = steady_clock::now() + DEFAULT_TIMEOUT;
+    char buffer[DEFAULT_BUFF];
+    milliseconds wait = DEFAULT_TIMEOUT;
+    int n = 1;
+    while (!is_line_server && n > 0 && inbox.received.size() < DEFAULT_BUFF
+           && steady_clock::now() < deadline) {
+        n = recv_some(client_socket, buffer, sizeof buffer, wait);
+        if (n > 0) {
+            inbox.received.append(buffer, static_cast<std::size_t>(n));
+            is_line_server = inbox.received.back() == '\n';
+        }
+        wait = PAUSE;
+    }
+    inbox.lines = is_line_server;
+    inbox.chunks = !is_line_server;
+    inbox.limit = 4 * DEFAULT_BUFF;  // whatever the server sends
+}
+
+// Waits for the next message. False: the connection has ended, or the user has
+// left and had DEFAULT_TIMEOUT for the rest. Only receive() calls it.
+bool read_message(Message& message)
+{
+    static auto deadline = steady_clock::time_point::max();
+    char buffer[DEFAULT_BUFF];
+    for (;;) {
+        const auto now = steady_clock::now();
+        if (leaving || interrupted)
+            deadline = std::min(deadline, now + DEFAULT_TIMEOUT);
+        if (now >= deadline)
+            return false;
+        if (next_message(inbox, message))
+            return true;
+        if (inbox.at_end)
+            return false;
+        const int n = recv_some(client_socket, buffer, sizeof buffer, TICK);
+        if (n > 0)
+            inbox.received.append(buffer, static_cast<std::size_t>(n));
+        if (n == 0 || n == LOST)
+            end_inbox(inbox);
+    }
+}
+
+// Sends one message, framed as the server wants it. Returns false if the
+// connection is broken; receive() then says so. Only main calls it.
+bool send_message(const std::string& text)
+{
+    static steady_clock::time_point last_sent;
+    if (!is_line_server)
+        std::this_thread::sleep_until(last_sent + GAP);
+    if (!send_all(client_socket, is_line_server ? text + "\n" : text))
+        is_lost = true;
+    last_sent = steady_clock::now();
+    return !is_lost;
+}
+
+// --- the functions of the Python version ------------------------------------
+
+// Asks for what the command line did not say. Returns false at the end of
+// input. Python: start_chat, a window with two fields.
+bool start_chat()
+{
+    while (HOST.empty()) {
+        print("Inserire l'ip del Server host: ", "");
+        if (!std::getline(std::cin, HOST))
+            return false;
+        if (HOST.empty())
+            print("L'indirizzo non può essere vuoto.");
+    }
+    if (PORT < 0)
+        PORT = ask_port("Inserire la porta: (Default 5300) ", 1, DEFAULT_PORT);
+    return true;
+}
+
+// Connects client_socket to the server, and says why if that fails. Python:
+// connect_with_timeout. connect_to_server() gives it a thread and its time.
+void connect_with_timeout()
+{
+    addrinfo hints = {};
+    hints.ai_family = AF_INET;  // as the server listens: "localhost" can also
+    hints.ai_socktype = SOCK_STREAM;  // mean ::1, where nobody would answer
+    addrinfo* addresses = nullptr;
+    const int error = ::getaddrinfo(HOST.c_str(), std::to_string(PORT).c_str(),
+                                    &hints, &addresses);
+    std::string reason = error != 0 ? ::gai_strerror(error) : "";
+    for (addrinfo* ADDR = error == 0 ? addresses : nullptr;
+         ADDR && !connection_successful; ADDR = ADDR->ai_next) {
+        client_socket = ::socket(AF_INET, SOCK_STREAM, 0);
+        if (::connect(client_socket, ADDR->ai_addr,
+                      static_cast<socklen_t>(ADDR->ai_addrlen)) == 0) {
+            set_no_delay(client_socket);
+            connection_successful = true;
+        } else {
+            reason = socket_error();
+            close_socket(client_socket);
+        }
+    }
+    if (error == 0)
+        ::freeaddrinfo(addresses);
+    if (!connection_successful)
+        print("Errore durante la connessione: " + reason);
+}
+
+// Shows what the server sends, and ends the program if the server closes
+// unasked: main may be waiting at the keyboard, where nothing can wake it.
+// Python: receive. Runs in a thread of its own.
+void receive()
+{
+    ignore_interrupts();  // main shall get them: they end its wait
+    Message message;
+    while (read_message(message) && !message.is_quit())
+        print(message.text);
+    shutdown_socket(client_socket);  // in case main is stuck in a send()
+    if (leaving)
+        return;  // main is waiting for this thread
+    print(interrupted ? "Uscendo dalla chat..."
+                      : "La connessione con il server e' stata interrotta");
+    std::_Exit(interrupted ? 0 : 1);  // Python: os._exit(1)
+}
+
+// Sends a line that was typed: cleaned, and for a bare server cut into pieces
+// that fit its recv(1024). Returns false when there is nothing more to send:
+// it was {quit}, or the connection is broken. Python: send.
+bool send(const std::string& msg)
+{
+    Inbox typed;
+    typed.limit = is_line_server ? 3 * msg.size() + 4 : DEFAULT_BUFF;
+    typed.received = msg + "\n";
+    Message message;
+    while (next_message(typed, message)) {
+        if (message.is_quit())
+            return false;
+        if (message.text == "{quit}")  // the end of a long line means no quit
+            message.text = " {quit}";
+        if (!send_message(message.text))
+            return false;
+    }
+    return true;
+}
+
+// Takes leave, whether {quit} was typed, the input has ended, or Ctrl+C was
+// pressed; receive() then waits until the server closes. Python: close, and
+// on_closing, which the window called.
+void close()
+{
+    if (is_lost)
+        return;  // receive() will say so
+    leaving = true;
+    if (interrupted)
+        print("Uscendo dalla chat...");
+    send_message("{quit}");
+}
+
+int main(int argc, char* argv[])
+{
+    if (argc > 1)
+        HOST = argv[1];
+    if (argc > 2)
+        PORT = parse_port(argv[2], 1);
+    if (HOST == "--help" || argc > 3 || (argc > 2 && PORT < 0)) {
+        print("Uso: ./client [INDIRIZZO [PORTA]]\n"
+              "Il client della chat. Quello che manca lo chiede; "
+              + PORT_HELP + "\n"
+              "Per uscire: {quit}, oppure Ctrl+C. Prima avvia ./server.");
+        return HOST == "--help" ? 0 : 2;
+    }
+    start_sockets();
+    on_interrupt([](int) {
+        interrupted = true;
+        end_input();
+    });
+    if (!start_chat()) {
+        print(interrupted ? "Uscendo dalla chat..."
+                          : "\nManca l'indirizzo: ./client INDIRIZZO PORTA");
+        return interrupted ? 0 : 1;
+    }
+    connect_to_server();
+    read_greeting();
+    std::thread receive_thread(receive);
+    std::string line;
+    while (!interrupted && std::getline(std::cin, line) && send(line)) {
+    }
+    close();
+    receive_thread.join();
+    close_socket(client_socket);
+    return 0;
+}

@@ -1,0 +1,441 @@
+// socket_compat.h - what server.cpp and client.cpp both need and C++ lacks.
+//
+// Part 1: sockets, the same on POSIX (Linux, macOS) and on Windows (Winsock).
+//         This is the only place with a test for the platform.
+// Part 2: text: what Python's recv(), decode() and int() spared its author.
+
+#ifndef SOCKET_COMPAT_H
+#define SOCKET_COMPAT_H
+
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <iostream>
+#include <string>
+
+using std::chrono::milliseconds;
+
+// ---------------------------------------------------------------------------
+// Part 1: sockets
+// ---------------------------------------------------------------------------
+
+#ifdef _WIN32
+
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN  // else windows.h brings the old winsock.h along
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX  // else windows.h turns std::min and std::max into macros
+#endif
+#include <winsock2.h>
+#include <ws2tcpip.h>  // getaddrinfo, inet_ntop
+#include <windows.h>
+#include <cstdlib>
+
+#if defined(__MINGW32__) && !defined(_GLIBCXX_HAS_GTHREADS)
+#error "No std::thread here: use a MinGW-w64 with the posix thread model"
+#endif
+#ifdef _MSC_VER
+#pragma comment(lib, "ws2_32")  // MinGW: add -lws2_32 to the command
+#endif
+
+using socket_t = SOCKET;  // unsigned: compare with NO_SOCKET, never `< 0`
+using pollfd_t = WSAPOLLFD;
+using length_t = int;  // of a buffer
+const socket_t NO_SOCKET = INVALID_SOCKET;
+const int SEND_FLAGS = 0;
+const int SHUT_BOTH = SD_BOTH;
+const milliseconds FOR_EVER{200};  // shutdown() wakes no WSAPoll(): look again
+
+inline int close_socket(socket_t s) { return ::closesocket(s); }
+inline int poll_one(pollfd_t* p, int ms) { return ::WSAPoll(p, 1, ms); }
+inline bool would_block() { return ::WSAGetLastError() == WSAEWOULDBLOCK; }
+
+inline bool set_nonblocking(socket_t s)
+{
+    u_long yes = 1;
+    return ::ioctlsocket(s, FIONBIO, &yes) == 0;
+}
+
+// On Windows SO_REUSEADDR would let a second program take the port, and a
+// port can be bound again at once without it.
+inline void set_reuse_address(socket_t) {}
+
+// Why the last socket call failed, in the system's words.
+inline std::string socket_error()
+{
+    const DWORD code = static_cast<DWORD>(::WSAGetLastError());
+    char text[256] = "";
+    ::FormatMessageA(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS,
+                     nullptr, code, 0, text, sizeof text, nullptr);
+    std::string reason(text);
+    while (!reason.empty() && (reason.back() == '\n' || reason.back() == '\r'))
+        reason.pop_back();
+    return reason + " (" + std::to_string(code) + ")";
+}
+
+inline bool start_sockets()
+{
+    WSADATA data;
+    ::SetConsoleOutputCP(CP_UTF8);  // for the accents in our texts
+    ::SetConsoleCP(CP_UTF8);
+    return ::WSAStartup(MAKEWORD(2, 2), &data) == 0;
+}
+
+inline void (*interrupt_handler)(int) = nullptr;
+
+inline BOOL WINAPI on_console_event(DWORD)
+{
+    interrupt_handler(0);  // in a thread that Windows starts for it
+    return TRUE;           // "handled": do not end the program
+}
+
+inline void on_interrupt(void (*handler)(int))
+{
+    interrupt_handler = handler;
+    ::SetConsoleCtrlHandler(on_console_event, TRUE);
+}
+
+inline void ignore_interrupts() {}  // no thread is chosen: it gets its own
+inline void end_input() {}          // Ctrl+C itself ends a console's read
+
+#else  // POSIX
+
+#include <arpa/inet.h>
+#include <csignal>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstring>
+
+using socket_t = int;
+using pollfd_t = struct pollfd;
+using length_t = std::size_t;  // of a buffer
+const socket_t NO_SOCKET = -1;
+#ifdef MSG_NOSIGNAL
+const int SEND_FLAGS = MSG_NOSIGNAL;
+#else
+const int SEND_FLAGS = 0;  // macOS: SIGPIPE is ignored below, that will do
+#endif
+const int SHUT_BOTH = SHUT_RDWR;
+const milliseconds FOR_EVER{-1};  // shutdown() wakes who waits in poll()
+
+inline int close_socket(socket_t s) { return ::close(s); }
+inline int poll_one(pollfd_t* p, int ms) { return ::poll(p, 1, ms); }
+inline bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
+
+inline bool set_nonblocking(socket_t s)
+{
+    return ::fcntl(s, F_SETFL, ::fcntl(s, F_GETFL, 0) | O_NONBLOCK) == 0;
+}
+
+// Without it bind() says "Address already in use" for a minute after the
+// server has closed its connections (TIME_WAIT, RFC 9293 section 3.6.1).
+inline void set_reuse_address(socket_t s)
+{
+    const int yes = 1;
+    ::setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+}
+
+// Why the last socket call failed, in the system's words.
+inline std::string socket_error() { return std::strerror(errno); }
+
+inline bool start_sockets()
+{
+    // Else a send() to a peer that has gone would end the program: signal(7).
+    return std::signal(SIGPIPE, SIG_IGN) != SIG_ERR;
+}
+
+// Calls `handler` on Ctrl+C, kill, and when the terminal goes away. It may do
+// only what signal-safety(7) allows: set a flag.
+inline void on_interrupt(void (*handler)(int))
+{
+    struct sigaction action = {};
+    action.sa_handler = handler;  // no SA_RESTART: a read() under way ends
+    ::sigaction(SIGINT, &action, nullptr);
+    ::sigaction(SIGTERM, &action, nullptr);
+    ::sigaction(SIGHUP, &action, nullptr);
+}
+
+// The thread that calls it gets no interrupts: they go to another.
+inline void ignore_interrupts()
+{
+    sigset_t signals;
+    sigfillset(&signals);
+    ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+// Standard input is at its end from now on. A signal handler may call it.
+inline void end_input()
+{
+    const int nothing = ::open("/dev/null", O_RDONLY);
+    if (nothing > 0) {
+        ::dup2(nothing, 0);
+        ::close(nothing);
+    }
+}
+
+#endif
+
+// What recv_some() and send_some() return instead of a number of bytes.
+const int LOST = -1;     // the connection is broken
+const int TIME_UP = -2;  // nothing came in the time given
+
+// Waits for something to read, a new connection or an end included, but not
+// longer than `limit` (FOR_EVER is 200 ms on Windows). False: not yet.
+inline bool wait_readable(socket_t s, milliseconds limit)
+{
+    pollfd_t p = {};
+    p.fd = s;
+    p.events = POLLIN;
+    return poll_one(&p, static_cast<int>(limit.count())) > 0;
+}
+
+// Python's recv() under settimeout(): returns the number of bytes read, 0 at
+// the end of the stream, LOST or TIME_UP.
+inline int recv_some(socket_t s, char* buffer, std::size_t size,
+                     milliseconds limit)
+{
+    if (!wait_readable(s, limit))
+        return TIME_UP;
+    const auto n = static_cast<int>(
+        ::recv(s, buffer, static_cast<length_t>(size), 0));
+    return n >= 0 ? n : would_block() ? TIME_UP : LOST;
+}
+
+// Hands bytes to the system: returns how many it took, or LOST. On a
+// non-blocking socket it may take none of them: 0.
+inline int send_some(socket_t s, const char* data, std::size_t size)
+{
+    const auto n = static_cast<int>(
+        ::send(s, data, static_cast<length_t>(size), SEND_FLAGS));
+    return n >= 0 ? n : would_block() ? 0 : LOST;
+}
+
+// Python's sendall(), on a blocking socket: send() may take only a part.
+inline bool send_all(socket_t s, const std::string& data)
+{
+    std::size_t sent = 0;
+    while (sent < data.size()) {
+        const int n = send_some(s, data.data() + sent, data.size() - sent);
+        if (n <= 0)
+            return false;
+        sent += static_cast<std::size_t>(n);
+    }
+    return true;
+}
+
+// Every message leaves at once: TCP would keep a small one back until the one
+// before is acknowledged, up to 40 ms (Nagle's algorithm, RFC 896).
+inline void set_no_delay(socket_t s)
+{
+    const int yes = 1;
+    ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY,
+                 reinterpret_cast<const char*>(&yes), sizeof yes);
+}
+
+// Python's accept(): the new connection, and its address as "IP:PORT";
+// NO_SOCKET if there is none. Neither recv() nor send() blocks on it: waiting
+// is done in poll(), with a time limit.
+inline socket_t accept_client(socket_t listener, std::string& address)
+{
+    sockaddr_in from = {};
+    socklen_t length = sizeof from;
+    const socket_t s
+        = ::accept(listener, reinterpret_cast<sockaddr*>(&from), &length);
+    if (s != NO_SOCKET) {
+        char ip[INET_ADDRSTRLEN] = "";
+        ::inet_ntop(AF_INET, &from.sin_addr, ip, sizeof ip);
+        address = std::string(ip) + ":" + std::to_string(ntohs(from.sin_port));
+        set_nonblocking(s);
+        set_no_delay(s);
+    }
+    return s;
+}
+
+// Wakes whoever waits in recv_some() on this socket: it reads an end. The
+// number stays valid until close_socket(), which is for the owner alone: the
+// system gives a closed number to the next connection.
+inline void shutdown_socket(socket_t s) { ::shutdown(s, SHUT_BOTH); }
+
+// ---------------------------------------------------------------------------
+// Part 2: text
+// ---------------------------------------------------------------------------
+
+// Python's print(): one whole line, at once, even when several threads print
+// (stdio locks the stream for each call) and when standard output is a file.
+inline void print(const std::string& text, const char* end = "\n")
+{
+    const std::string line = text + end;
+    std::fwrite(line.data(), 1, line.size(), stdout);
+    std::fflush(stdout);
+}
+
+// Python's int(), for a port: -1 unless the text is a whole number from
+// `lowest` to 65535 and nothing else.
+inline int parse_port(const std::string& text, int lowest)
+{
+    if (text.empty() || text.size() > 5
+        || text.find_first_not_of("0123456789") != std::string::npos)
+        return -1;
+    const int port = std::stoi(text);
+    return port >= lowest && port <= 65535 ? port : -1;
+}
+
+// Python's input() and int(), for a port: asks until it is one. An empty line
+// or the end of input means `by_default`.
+inline int ask_port(const char* question, int lowest, int by_default)
+{
+    for (;;) {
+        print(question, "");
+        std::string answer;
+        if (!std::getline(std::cin, answer) || answer.empty())
+            return by_default;
+        const int port = parse_port(answer, lowest);
+        if (port >= 0)
+            return port;
+        print("La porta è un numero da " + std::to_string(lowest)
+              + " a 65535: riprova.");
+    }
+}
+
+// The length in bytes of the UTF-8 character at text[at]; 0: its last bytes
+// have yet to come. Where it is no UTF-8, `valid` is false and the length is
+// that of the part to replace (Unicode Standard, section 3.9, table 3-7).
+inline std::size_t character_at(const std::string& text, std::size_t at,
+                                bool& valid)
+{
+    const auto lead = static_cast<unsigned char>(text[at]);
+    valid = lead < 0x80 || (lead >= 0xC2 && lead <= 0xF4);
+    if (lead < 0x80 || !valid)
+        return 1;
+    const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+    // The second byte is 80..BF, but no overlong form (E0, F0), no surrogate
+    // (ED), nothing above U+10FFFF (F4).
+    unsigned char lowest = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    unsigned char highest = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    for (std::size_t i = 1; i < length; i++) {
+        if (at + i == text.size())
+            return 0;
+        const auto byte = static_cast<unsigned char>(text[at + i]);
+        valid = byte >= lowest && byte <= highest;
+        if (!valid)
+            return i;
+        lowest = 0x80;
+        highest = 0xBF;
+    }
+    return length;
+}
+
+inline bool is_plain(char c) { return c >= ' ' && c <= '~'; }
+
+// Python's decode() of one character, made safe for a terminal: control
+// characters (C0, DEL, C1) become spaces, what is no UTF-8 becomes U+FFFD, and
+// "\r\n" is one '\n'. Returns how many bytes of text it takes; 0: too few yet.
+inline std::size_t decode_at(const std::string& text, std::size_t at,
+                             std::string& shown)
+{
+    if (text[at] == '\r' && at + 1 == text.size())
+        return 0;
+    shown = "\n";
+    if (text[at] == '\n')
+        return 1;
+    if (text[at] == '\r' && text[at + 1] == '\n')
+        return 2;
+    bool valid = true;
+    const std::size_t length = character_at(text, at, valid);
+    shown = text.substr(at, length);
+    if (!valid)
+        shown = "\xEF\xBF\xBD";  // U+FFFD, the replacement character
+    else if (length == 1 && !is_plain(shown[0]))
+        shown = " ";
+    else if (length == 2 && shown < "\xC2\xA0")
+        shown = " ";  // U+0080 to U+009F are control characters too
+    return length;
+}
+
+struct Message {
+    std::string text;      // clean, not empty, without its '\n'
+    bool is_rest = false;  // the rest of one that was too long
+
+    bool is_quit() const { return text == "{quit}" && !is_rest; }
+};
+
+// TCP is a stream: it keeps the bytes in order, but not what was sent
+// together (RFC 9293, section 3.4). An Inbox collects what recv() brings until
+// it makes a message. It belongs to one thread, and holds no more than one
+// recv() and one message.
+struct Inbox {
+    std::size_t limit = 0;      // bytes in a message; a longer one is cut
+    bool lines = true;          // '\n' ends a message (else it is a space)
+    bool chunks = false;        // so does the end of what one recv() brought
+    std::string received;       // bytes that have not been looked at
+    std::string text;           // the message so far, clean
+    bool text_is_rest = false;  // its first part was full, and has been taken
+    bool at_end = false;        // recv() will bring nothing more
+
+    bool is_empty() const
+    {
+        return received.empty() && text.empty() && !text_is_rest;
+    }
+};
+
+// recv() has brought the last byte: what there is, is the last message.
+inline void end_inbox(Inbox& inbox)
+{
+    inbox.received += '\n';
+    inbox.lines = inbox.at_end = true;
+}
+
+// Moves the next message out of the inbox; an empty one is ignored. False:
+// there is none before more bytes come.
+inline bool next_message(Inbox& inbox, Message& message)
+{
+    const std::string& bytes = inbox.received;
+    std::size_t at = 0;     // bytes[at] is the next to be looked at
+    bool complete = false;  // inbox.text is a message
+    bool full = false;      // inbox.text is a message, and its rest follows
+    std::string shown;
+    while (at < bytes.size() && !complete && !full) {
+        // Plain letters first, many at a time: most texts are nothing else.
+        const std::size_t room = inbox.limit - inbox.text.size();
+        std::size_t plain = 0;
+        while (plain < room && at + plain < bytes.size()
+               && is_plain(bytes[at + plain]))
+            plain++;
+        inbox.text.append(bytes, at, plain);
+        at += plain;
+        if (at == bytes.size())
+            break;
+        const std::size_t length = decode_at(bytes, at, shown);
+        if (length == 0)
+            break;
+        if (shown == "\n" && !inbox.lines)
+            shown = " ";
+        if (shown == "\n")
+            complete = !inbox.text.empty();
+        else if (shown.size() > inbox.limit - inbox.text.size())
+            full = true;
+        else
+            inbox.text += shown;
+        if (!full)
+            at += length;
+    }
+    inbox.received.erase(0, at);
+    if (inbox.chunks && !inbox.text.empty())
+        complete = true;
+    if (!complete && !full)
+        return false;
+    message = {inbox.text, inbox.text_is_rest};
+    inbox.text.clear();
+    inbox.text_is_rest = full;
+    return true;
+}
+
+#endif

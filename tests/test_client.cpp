@@ -318,10 +318,12 @@ TEST(leaving_has_a_time_limit)
         });
         std::thread drain([&] { client.out.rest(); });
         if (kind == 2) {
-            const string line = repeat("x", 1000) + "\n";  // the pipe will do
-            ::fcntl(client.in.fd(), F_SETFL, O_NONBLOCK);
-            for (int i = 0; i < 20000 && client.is_running(); i++)
-                if (::write(client.in.fd(), line.data(), line.size()) < 0)
+            // until nothing has gone into the pipe for a while
+            const string lines = repeat(repeat("x", 1000) + "\n", 60);
+            pollfd p = {client.in.fd(), POLLOUT, 0};
+            ::fcntl(p.fd, F_SETFL, O_NONBLOCK);
+            while (::poll(&p, 1, 500) > 0)
+                if (::write(p.fd, lines.data(), lines.size()) < 0)
                     pause_for(1);
             client.signal(SIGINT);
         } else {

@@ -9,8 +9,10 @@ static void leave_by(const std::function<void(Peer&)>& leave,
 {
     Server server;
     Peer bruno = Peer::join(server.port, "Bruno");
+    const long threads = status_of(server.pid(), "Threads");
     Peer anna = Peer::join(server.port, "Anna");
     bruno.expect_line("Anna si è unito all chat!");
+    check_equal(status_of(server.pid(), "Threads"), threads + 1, "threads");
     anna.send("uno\ndue\n");
     leave(anna);
     bruno.expect_line("Anna: uno");
@@ -20,8 +22,9 @@ static void leave_by(const std::function<void(Peer&)>& leave,
     bruno.expect_line("Anna ha abbandonato la Chat.");
     bruno.send_line("ancora qui");
     bruno.expect_line("Bruno: ancora qui");
-    wait_until("one thread less",
-               [&] { return status_of(server.pid(), "Threads") == 3; });
+    wait_until("its thread has ended", [&] {
+        return status_of(server.pid(), "Threads") == threads;
+    });
     server.stop();
 }
 

@@ -1,0 +1,45 @@
+# make        builds ./server and ./client
+# make run    a chat on this machine: a server, and a client in front of it
+# make test   all tests (needs cmake)
+# make clean
+
+CXX ?= g++
+# -O0 and -g: a debugger goes through the source line by line.
+CXXFLAGS ?= -std=c++17 -g -O0 -Wall -Wextra -pthread
+PORT ?= 5300
+ifeq ($(OS),Windows_NT)
+LDLIBS += -lws2_32
+endif
+
+all: server client
+
+server: server.cpp socket_compat.h
+	$(CXX) $(CXXFLAGS) server.cpp -o $@ $(LDLIBS)
+
+client: client.cpp socket_compat.h
+	$(CXX) $(CXXFLAGS) client.cpp -o $@ $(LDLIBS)
+
+# The server's own output goes into a file, so that it does not get between
+# the lines of the client. The client's exit code is the one of `make run`.
+run: server client
+	@./server $(PORT) > server.log & server=$$!; \
+	trap : INT; \
+	until grep -q 'In attesa' server.log; do \
+	    kill -0 $$server 2>/dev/null || { cat server.log; \
+	        echo "Oppure: make run PORT=5301"; exit 1; }; \
+	    sleep 0.1; \
+	done; \
+	echo "Un altro terminale entra con: ./client 127.0.0.1 $(PORT)"; \
+	./client 127.0.0.1 $(PORT); code=$$?; \
+	kill $$server 2>/dev/null; wait $$server; \
+	exit $$code
+
+test:
+	cmake -S . -B build
+	cmake --build build
+	ctest --test-dir build --output-on-failure
+
+clean:
+	rm -rf build server client server.exe client.exe server.log
+
+.PHONY: all run test clean

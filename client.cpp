@@ -1,7 +1,7 @@
 // client.cpp - the chat client: shows what the server sends, and sends what
 // is typed. A console stands in for the window of the Python version.
 //
-//   compile   g++ client.cpp -o client          (Windows: add -lws2_32)
+//   compile   g++ -std=c++17 client.cpp -o client    (Windows: add -lws2_32)
 //   run       ./server              in a first terminal
 //             ./client 127.0.0.1    in a second one, and in a third
 //
@@ -49,6 +49,23 @@ void close();
 
 // --- helpers: what Python's library did, or nobody did ----------------------
 
+// Takes HOST and PORT from the command line, as far as they are there. Ends
+// the program if there is something else.
+void read_arguments(int argc, char* argv[])
+{
+    if (argc > 1)
+        HOST = argv[1];
+    if (argc > 2)
+        PORT = parse_port(argv[2], 1);
+    if (HOST == "--help" || argc > 3 || (argc > 2 && PORT < 0)) {
+        print("Uso: ./client [INDIRIZZO [PORTA]]\n"
+              "Entra nella chat; prima va avviato ./server. INDIRIZZO è quello"
+              " del server, o\nil suo nome, PORTA va da 1 a 65535; quello che"
+              " manca viene chiesto.\nPer uscire: {quit}, oppure Ctrl+C.");
+        std::exit(argc == 2 && HOST == "--help" ? 0 : 2);
+    }
+}
+
 // Runs connect_with_timeout() in a thread of its own, which may take
 // DEFAULT_TIMEOUT; a name server that does not answer can keep it longer.
 // Python: connection_thread.join(timeout=DEFAULT_TIMEOUT).
@@ -94,14 +111,14 @@ void read_greeting()
 }
 
 // Waits for the next message. False: the connection has ended, or the user has
-// left and had DEFAULT_TIMEOUT for the rest. Only receive() calls it.
+// left and DEFAULT_TIMEOUT has passed since. Only receive() calls it.
 bool read_message(Message& message)
 {
     static auto deadline = steady_clock::time_point::max();
     char buffer[DEFAULT_BUFF];
     for (;;) {
         const auto now = steady_clock::now();
-        if (leaving || interrupted)
+        if (leaving || interrupted)  // from the first time on: later is later
             deadline = std::min(deadline, now + DEFAULT_TIMEOUT);
         if (now >= deadline)
             return false;
@@ -133,7 +150,7 @@ bool send_message(const std::string& text)
 // --- the functions of the Python version ------------------------------------
 
 // Asks for what the command line did not say. Returns false at the end of
-// input. Python: start_chat, a window with two fields.
+// input. Python: start_chat.
 bool start_chat()
 {
     while (HOST.empty()) {
@@ -182,13 +199,13 @@ void connect_with_timeout()
 // Python: receive. Runs in a thread of its own.
 void receive()
 {
-    ignore_interrupts();  // main shall get them: they end its wait
+    ignore_interrupts();  // main must get them: they end its wait
     Message message;
     while (read_message(message) && !message.is_quit())
         print(message.text);
     shutdown_socket(client_socket);  // in case main is stuck in a send()
     if (leaving)
-        return;  // main is waiting for this thread
+        return;  // main waits for this thread, and ends the program
     print(interrupted ? "Uscendo dalla chat..."
                       : "La connessione con il server e' stata interrotta");
     std::_Exit(interrupted ? 0 : 1);  // Python: os._exit(1)
@@ -196,17 +213,18 @@ void receive()
 
 // Sends a line that was typed: cleaned, and for a bare server cut into pieces
 // that fit its recv(1024). Returns false when there is nothing more to send:
-// it was {quit}, or the connection is broken. Python: send.
+// it was {quit}, which close() sends, or the connection is broken. Python:
+// send.
 bool send(const std::string& msg)
 {
     Inbox typed;
-    typed.limit = is_line_server ? 3 * msg.size() + 4 : DEFAULT_BUFF;
+    typed.limit = is_line_server ? std::string::npos : DEFAULT_BUFF;
     typed.received = msg + "\n";
     Message message;
     while (next_message(typed, message)) {
         if (message.is_quit())
             return false;
-        if (message.text == "{quit}")  // the end of a long line means no quit
+        if (message.text == "{quit}")  // a piece of a long line is no {quit}
             message.text = " {quit}";
         if (!send_message(message.text))
             return false;
@@ -215,8 +233,8 @@ bool send(const std::string& msg)
 }
 
 // Takes leave, whether {quit} was typed, the input has ended, or Ctrl+C was
-// pressed; receive() then waits until the server closes. Python: close, and
-// on_closing, which the window called.
+// pressed; receive() then waits until the server closes. Python: close (and
+// on_closing, where there is a window to close).
 void close()
 {
     if (is_lost)
@@ -229,18 +247,8 @@ void close()
 
 int main(int argc, char* argv[])
 {
-    if (argc > 1)
-        HOST = argv[1];
-    if (argc > 2)
-        PORT = parse_port(argv[2], 1);
-    if (HOST == "--help" || argc > 3 || (argc > 2 && PORT < 0)) {
-        print("Uso: ./client [INDIRIZZO [PORTA]]\n"
-              "Il client della chat. Quello che manca lo chiede; "
-              + PORT_HELP + "\n"
-              "Per uscire: {quit}, oppure Ctrl+C. Prima avvia ./server.");
-        return HOST == "--help" ? 0 : 2;
-    }
     start_sockets();
+    read_arguments(argc, argv);
     on_interrupt([](int) {
         interrupted = true;
         end_input();
@@ -254,8 +262,9 @@ int main(int argc, char* argv[])
     read_greeting();
     std::thread receive_thread(receive);
     std::string line;
-    while (!interrupted && std::getline(std::cin, line) && send(line)) {
-    }
+    while (!interrupted && std::getline(std::cin, line))
+        if (!send(line))
+            break;
     close();
     receive_thread.join();
     close_socket(client_socket);

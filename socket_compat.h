@@ -1,8 +1,9 @@
-// socket_compat.h - what server.cpp and client.cpp both need and C++ lacks.
+// socket_compat.h - what server.cpp and client.cpp need and C++ lacks.
 //
 // Part 1: sockets, the same on POSIX (Linux, macOS) and on Windows (Winsock).
 //         This is the only place with a test for the platform.
-// Part 2: text: what Python's recv(), decode() and int() spared its author.
+// Part 2: text: what Python's print(), int() and decode() do, and what nobody
+//         did for it: to make messages of what recv() brings.
 
 #ifndef SOCKET_COMPAT_H
 #define SOCKET_COMPAT_H
@@ -40,21 +41,18 @@ using std::chrono::milliseconds;
 #endif
 
 using socket_t = SOCKET;  // unsigned: compare with NO_SOCKET, never `< 0`
-using pollfd_t = WSAPOLLFD;
 using length_t = int;  // of a buffer
 const socket_t NO_SOCKET = INVALID_SOCKET;
-const int SEND_FLAGS = 0;
-const int SHUT_BOTH = SD_BOTH;
-const milliseconds FOR_EVER{200};  // shutdown() wakes no WSAPoll(): look again
+const milliseconds UNTIL_WOKEN{200};  // shutdown() wakes no WSAPoll()
 
-inline int close_socket(socket_t s) { return ::closesocket(s); }
-inline int poll_one(pollfd_t* p, int ms) { return ::WSAPoll(p, 1, ms); }
+inline void close_socket(socket_t s) { ::closesocket(s); }
+inline int poll_one(pollfd* p, int ms) { return ::WSAPoll(p, 1, ms); }
 inline bool would_block() { return ::WSAGetLastError() == WSAEWOULDBLOCK; }
 
-inline bool set_nonblocking(socket_t s)
+inline void set_nonblocking(socket_t s)
 {
     u_long yes = 1;
-    return ::ioctlsocket(s, FIONBIO, &yes) == 0;
+    ::ioctlsocket(s, FIONBIO, &yes);
 }
 
 // On Windows SO_REUSEADDR would let a second program take the port, and a
@@ -74,26 +72,22 @@ inline std::string socket_error()
     return reason + " (" + std::to_string(code) + ")";
 }
 
-inline bool start_sockets()
+inline void start_sockets()
 {
     WSADATA data;
+    ::WSAStartup(MAKEWORD(2, 2), &data);
     ::SetConsoleOutputCP(CP_UTF8);  // for the accents in our texts
     ::SetConsoleCP(CP_UTF8);
-    return ::WSAStartup(MAKEWORD(2, 2), &data) == 0;
-}
-
-inline void (*interrupt_handler)(int) = nullptr;
-
-inline BOOL WINAPI on_console_event(DWORD)
-{
-    interrupt_handler(0);  // in a thread that Windows starts for it
-    return TRUE;           // "handled": do not end the program
 }
 
 inline void on_interrupt(void (*handler)(int))
 {
-    interrupt_handler = handler;
-    ::SetConsoleCtrlHandler(on_console_event, TRUE);
+    static void (*call)(int) = nullptr;
+    call = handler;
+    ::SetConsoleCtrlHandler([](DWORD) -> BOOL {
+        call(0);      // in a thread that Windows starts for it
+        return TRUE;  // handled: do not end the program
+    }, TRUE);
 }
 
 inline void ignore_interrupts() {}  // no thread is chosen: it gets its own
@@ -115,24 +109,17 @@ inline void end_input() {}          // Ctrl+C itself ends a console's read
 #include <cstring>
 
 using socket_t = int;
-using pollfd_t = struct pollfd;
 using length_t = std::size_t;  // of a buffer
 const socket_t NO_SOCKET = -1;
-#ifdef MSG_NOSIGNAL
-const int SEND_FLAGS = MSG_NOSIGNAL;
-#else
-const int SEND_FLAGS = 0;  // macOS: SIGPIPE is ignored below, that will do
-#endif
-const int SHUT_BOTH = SHUT_RDWR;
-const milliseconds FOR_EVER{-1};  // shutdown() wakes who waits in poll()
+const milliseconds UNTIL_WOKEN{-1};  // shutdown() wakes who is in poll()
 
-inline int close_socket(socket_t s) { return ::close(s); }
-inline int poll_one(pollfd_t* p, int ms) { return ::poll(p, 1, ms); }
+inline void close_socket(socket_t s) { ::close(s); }
+inline int poll_one(pollfd* p, int ms) { return ::poll(p, 1, ms); }
 inline bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
 
-inline bool set_nonblocking(socket_t s)
+inline void set_nonblocking(socket_t s)
 {
-    return ::fcntl(s, F_SETFL, ::fcntl(s, F_GETFL, 0) | O_NONBLOCK) == 0;
+    ::fcntl(s, F_SETFL, ::fcntl(s, F_GETFL, 0) | O_NONBLOCK);
 }
 
 // Without it bind() says "Address already in use" for a minute after the
@@ -146,10 +133,10 @@ inline void set_reuse_address(socket_t s)
 // Why the last socket call failed, in the system's words.
 inline std::string socket_error() { return std::strerror(errno); }
 
-inline bool start_sockets()
+inline void start_sockets()
 {
-    // Else a send() to a peer that has gone would end the program: signal(7).
-    return std::signal(SIGPIPE, SIG_IGN) != SIG_ERR;
+    // Else a send() to a peer that has gone ends the program: signal(7).
+    std::signal(SIGPIPE, SIG_IGN);
 }
 
 // Calls `handler` on Ctrl+C, kill, and when the terminal goes away. It may do
@@ -163,7 +150,7 @@ inline void on_interrupt(void (*handler)(int))
     ::sigaction(SIGHUP, &action, nullptr);
 }
 
-// The thread that calls it gets no interrupts: they go to another.
+// The thread that calls it gets no interrupts: they go to main.
 inline void ignore_interrupts()
 {
     sigset_t signals;
@@ -171,7 +158,8 @@ inline void ignore_interrupts()
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
-// Standard input is at its end from now on. A signal handler may call it.
+// Standard input is at its end from now on, also for a read() that has not
+// begun yet, which the signal cannot end. A signal handler may call it.
 inline void end_input()
 {
     const int nothing = ::open("/dev/null", O_RDONLY);
@@ -188,10 +176,10 @@ const int LOST = -1;     // the connection is broken
 const int TIME_UP = -2;  // nothing came in the time given
 
 // Waits for something to read, a new connection or an end included, but not
-// longer than `limit` (FOR_EVER is 200 ms on Windows). False: not yet.
+// longer than `limit`. False: not yet.
 inline bool wait_readable(socket_t s, milliseconds limit)
 {
-    pollfd_t p = {};
+    pollfd p = {};
     p.fd = s;
     p.events = POLLIN;
     return poll_one(&p, static_cast<int>(limit.count())) > 0;
@@ -214,7 +202,7 @@ inline int recv_some(socket_t s, char* buffer, std::size_t size,
 inline int send_some(socket_t s, const char* data, std::size_t size)
 {
     const auto n = static_cast<int>(
-        ::send(s, data, static_cast<length_t>(size), SEND_FLAGS));
+        ::send(s, data, static_cast<length_t>(size), 0));
     return n >= 0 ? n : would_block() ? 0 : LOST;
 }
 
@@ -259,10 +247,13 @@ inline socket_t accept_client(socket_t listener, std::string& address)
     return s;
 }
 
-// Wakes whoever waits in recv_some() on this socket: it reads an end. The
+// Ends the connection, so that who waits in recv_some() reads an end. The
 // number stays valid until close_socket(), which is for the owner alone: the
 // system gives a closed number to the next connection.
-inline void shutdown_socket(socket_t s) { ::shutdown(s, SHUT_BOTH); }
+inline void shutdown_socket(socket_t s)
+{
+    ::shutdown(s, 2);  // both ways: SHUT_RDWR here, SD_BOTH on Windows
+}
 
 // ---------------------------------------------------------------------------
 // Part 2: text
@@ -369,12 +360,13 @@ struct Message {
 
 // TCP is a stream: it keeps the bytes in order, but not what was sent
 // together (RFC 9293, section 3.4). An Inbox collects what recv() brings until
-// it makes a message. It belongs to one thread, and holds no more than one
-// recv() and one message.
+// it makes a message. One thread uses it at a time. From a line peer '\n' ends
+// a message; from a bare one the end of what recv() brought does, and for the
+// server '\n' as well.
 struct Inbox {
     std::size_t limit = 0;      // bytes in a message; a longer one is cut
     bool lines = true;          // '\n' ends a message (else it is a space)
-    bool chunks = false;        // so does the end of what one recv() brought
+    bool chunks = false;        // the end of what has been received does
     std::string received;       // bytes that have not been looked at
     std::string text;           // the message so far, clean
     bool text_is_rest = false;  // its first part was full, and has been taken
@@ -393,39 +385,41 @@ inline void end_inbox(Inbox& inbox)
     inbox.lines = inbox.at_end = true;
 }
 
+// Appends printable ASCII from received[at] on to the text, as far as there is
+// some and it fits: most texts are nothing else. Returns how much.
+inline std::size_t take_plain(Inbox& inbox, std::size_t at)
+{
+    const std::size_t room = inbox.limit - inbox.text.size();
+    std::size_t n = 0;
+    while (n < room && at + n < inbox.received.size()
+           && is_plain(inbox.received[at + n]))
+        n++;
+    inbox.text.append(inbox.received, at, n);
+    return n;
+}
+
 // Moves the next message out of the inbox; an empty one is ignored. False:
 // there is none before more bytes come.
 inline bool next_message(Inbox& inbox, Message& message)
 {
-    const std::string& bytes = inbox.received;
-    std::size_t at = 0;     // bytes[at] is the next to be looked at
+    std::size_t at = take_plain(inbox, 0);  // the next byte to look at
     bool complete = false;  // inbox.text is a message
     bool full = false;      // inbox.text is a message, and its rest follows
     std::string shown;
-    while (at < bytes.size() && !complete && !full) {
-        // Plain letters first, many at a time: most texts are nothing else.
-        const std::size_t room = inbox.limit - inbox.text.size();
-        std::size_t plain = 0;
-        while (plain < room && at + plain < bytes.size()
-               && is_plain(bytes[at + plain]))
-            plain++;
-        inbox.text.append(bytes, at, plain);
-        at += plain;
-        if (at == bytes.size())
-            break;
-        const std::size_t length = decode_at(bytes, at, shown);
+    while (at < inbox.received.size() && !complete && !full) {
+        const std::size_t length = decode_at(inbox.received, at, shown);
         if (length == 0)
-            break;
-        if (shown == "\n" && !inbox.lines)
-            shown = " ";
-        if (shown == "\n")
+            break;  // the rest of this character has yet to come
+        if (shown == "\n" && inbox.lines)
             complete = !inbox.text.empty();
-        else if (shown.size() > inbox.limit - inbox.text.size())
+        else if (inbox.text.size() + shown.size() > inbox.limit)
             full = true;
         else
-            inbox.text += shown;
+            inbox.text += shown == "\n" ? " " : shown;
         if (!full)
             at += length;
+        if (!full && !complete)
+            at += take_plain(inbox, at);
     }
     inbox.received.erase(0, at);
     if (inbox.chunks && !inbox.text.empty())

@@ -22,8 +22,8 @@ TEST(bad_names_are_refused_and_asked_again)
     refuse(peer, "a:b", "due punti");
     refuse(peer, "   ", "vuoto");
     refuse(peer, "\t\x1b", "vuoto");
-    refuse(peer, repeat("x", 33), "troppo lungo");
-    refuse(peer, repeat("è", 33), "troppo lungo");
+    refuse(peer, repeat("x", 33), "al massimo 32 caratteri");
+    refuse(peer, repeat("è", 33), "al massimo 32 caratteri");
     peer.send_line("");  // ignored
     const string longest = repeat("😀", 32);
     peer.send_line(longest);
@@ -40,7 +40,7 @@ TEST(an_endless_name_gets_one_answer)
     Peer peer = Peer::connect(server.port);
     peer.expect_line(GREETING);
     peer.send(repeat("x", 200 * 1000) + "\n");
-    check(peer.read_line().find("troppo lungo") != string::npos, "the answer");
+    check(peer.read_line().find("al massimo 32 caratteri") != string::npos, "the answer");
     peer.send_line("Anna");
     peer.expect_line(Peer::welcome("Anna"));
     server.stop();

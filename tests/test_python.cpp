@@ -13,7 +13,6 @@ static void need_python()
         skip("no python3");
 }
 
-// Hidden from the name lookup of CTest: `python3 FILE HOST PORT`.
 struct PythonClient : Program {
     explicit PythonClient(int port)
         : Program("python3",
@@ -139,8 +138,8 @@ TEST(all_kinds_in_one_room_of_ours)
     ours.out.expect_line(GREETING);
     ours.in.send_line("Nostro");
     ours.out.expect_line(Peer::welcome("Nostro"));
-    Peer netcat = Peer::join(server.port, "Netcat");
     python.out.expect_line("Nostro si è unito all chat!");
+    Peer netcat = Peer::join(server.port, "Netcat");
     python.out.expect_line("Netcat si è unito all chat!");
     ours.out.expect_line("Netcat si è unito all chat!");
     say(python, "sono Python");

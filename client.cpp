@@ -74,17 +74,22 @@ void connect_to_server()
     std::packaged_task<void()> connection(connect_with_timeout);
     std::future<void> done = connection.get_future();
     std::thread connection_thread(std::move(connection));
-    const bool in_time
-        = done.wait_for(DEFAULT_TIMEOUT) == std::future_status::ready;
-    if (!in_time || !connection_successful) {
-        print("Connessione non riuscita");
-        print("Il server " + HOST + " è avviato, e la sua porta è "
-              + std::to_string(PORT) + "?");
-        // NOTE: the thread may be stuck in a call that nothing can end, so the
-        // program ends at once, as Python's does with os._exit(1).
-        std::_Exit(1);
+    const auto deadline = steady_clock::now() + DEFAULT_TIMEOUT;
+    bool is_done = false;
+    while (!is_done && !interrupted && steady_clock::now() < deadline)
+        is_done = done.wait_for(TICK) == std::future_status::ready;
+    if (is_done && connection_successful) {
+        connection_thread.join();
+        return;
     }
-    connection_thread.join();
+    if (interrupted)
+        print("Uscendo dalla chat...");
+    else
+        print("Connessione non riuscita\nIl server " + HOST
+              + " è avviato, e la sua porta è " + std::to_string(PORT) + "?");
+    // NOTE: the thread may be stuck in a call that nothing can end, so the
+    // program ends at once, as Python's does with os._exit(1).
+    std::_Exit(interrupted ? 0 : 1);
 }
 
 // Waits for the greeting, DEFAULT_TIMEOUT at most: if it ends with '\n' so do
@@ -204,10 +209,11 @@ void receive()
     while (read_message(message) && !message.is_quit())
         print(message.text);
     shutdown_socket(client_socket);  // in case main is stuck in a send()
-    if (leaving)
+    if (leaving && !interrupted)
         return;  // main waits for this thread, and ends the program
-    print(interrupted ? "Uscendo dalla chat..."
-                      : "La connessione con il server e' stata interrotta");
+    if (!leaving)
+        print(interrupted ? "Uscendo dalla chat..."
+                          : "La connessione con il server e' stata interrotta");
     std::_Exit(interrupted ? 0 : 1);  // Python: os._exit(1)
 }
 
@@ -237,9 +243,8 @@ bool send(const std::string& msg)
 // on_closing, where there is a window to close).
 void close()
 {
-    if (is_lost)
-        return;  // receive() will say so
-    leaving = true;
+    if (is_lost || leaving.exchange(true))
+        return;  // receive() will say so; or it has been done
     if (interrupted)
         print("Uscendo dalla chat...");
     send_message("{quit}");
@@ -251,7 +256,8 @@ int main(int argc, char* argv[])
     read_arguments(argc, argv);
     on_interrupt([](int) {
         interrupted = true;
-        end_input();
+        if (!end_input())  // on Windows: this is a thread like any other there
+            close();
     });
     if (!start_chat()) {
         print(interrupted ? "Uscendo dalla chat..."

@@ -31,7 +31,8 @@ const int DEFAULT_PORT = 5300;
 const int MAX_CLIENTS = 1000;
 const std::size_t DEFAULT_BUFF = 1024;  // bytes of a recv(), and of a message
 const int MAX_NAME = 32;                // characters
-const std::size_t SHARE = 8 * 1024;     // bytes a client may say in one round
+const std::size_t SHARE = 8 * 1024;     // bytes a client may say in one round,
+const std::size_t OUTBOX = 16 * SHARE;  // and all of them together
 const milliseconds NAME_PAUSE{250};     // it ends the name of a bare peer
 const milliseconds TICK{100};           // Ctrl+C is noticed within one
 const milliseconds RETRY{5};            // between tries to send what is left
@@ -208,9 +209,8 @@ bool send_part(Client& client, const std::string& round,
     send_unsent(client);
     const bool is_behind = !client.unsent.empty();
     client.waited = is_behind ? client.waited + wait : wait.zero();
-    client.is_stuck = client.waited >= PATIENCE;
-    if (client.is_stuck)
-        client.is_lost = true;
+    if (client.waited >= PATIENCE)
+        client.is_stuck = client.is_lost = true;
     if (client.is_lost)
         shutdown_socket(client.socket);  // its thread reads an end, and leaves
     return is_behind && !client.is_lost;
@@ -225,8 +225,9 @@ void deliver()
     static bool somebody_is_behind = false;
     static steady_clock::time_point last_time;
     {
+        const bool in_a_hurry = somebody_is_behind || interrupted;
         std::unique_lock<std::mutex> lock(outbox_mutex);
-        outbox_filled.wait_for(lock, somebody_is_behind ? RETRY : TICK, [] {
+        outbox_filled.wait_for(lock, in_a_hurry ? RETRY : TICK, [] {
             return !outbox.empty() && !somebody_is_behind;
         });
     }
@@ -385,6 +386,8 @@ void client_handler(Client& me)
               ? "la connessione con " + me.address + " si e' interrotta"
               : me.address + " si è scollegato.");
 
+    if (!me.is_lost)
+        finish_socket(me.socket, PATIENCE);
     // Closed last: the system gives the number to the next connection.
     std::lock_guard<std::mutex> lock(clients_mutex);
     const socket_t socket_client = me.socket;
@@ -397,13 +400,15 @@ void client_handler(Client& me)
 // long the outbox is now. Python: broadcast, which sends to each client in
 // turn; here main does, so that the thread that reads from one client never
 // waits for another. With a `sender`: waits while that client has said its
-// SHARE of this round; the caller then holds no mutex.
+// SHARE of this round, or the OUTBOX is full; the caller holds no mutex then.
 std::size_t broadcast(const std::string& msg, const std::string& prefisso,
                       Client* sender)
 {
     std::unique_lock<std::mutex> lock(outbox_mutex);
     if (sender) {
-        outbox_taken.wait(lock, [&] { return sender->said < SHARE; });
+        outbox_taken.wait(lock, [&] {
+            return sender->said < SHARE && outbox.size() < OUTBOX;
+        });
         sender->said += prefisso.size() + msg.size() + 1;
     }
     if (outbox.empty())

@@ -91,7 +91,7 @@ inline void on_interrupt(void (*handler)(int))
 }
 
 inline void ignore_interrupts() {}  // no thread is chosen: it gets its own
-inline void end_input() {}          // Ctrl+C itself ends a console's read
+inline bool end_input() { return false; }  // a console does it by itself
 
 #else  // POSIX
 
@@ -160,13 +160,11 @@ inline void ignore_interrupts()
 
 // Standard input is at its end from now on, also for a read() that has not
 // begun yet, which the signal cannot end. A signal handler may call it.
-inline void end_input()
+// False: that cannot be done here.
+inline bool end_input()
 {
     const int nothing = ::open("/dev/null", O_RDONLY);
-    if (nothing > 0) {
-        ::dup2(nothing, 0);
-        ::close(nothing);
-    }
+    return nothing >= 0 && ::dup2(nothing, 0) == 0 && ::close(nothing) == 0;
 }
 
 #endif
@@ -253,6 +251,20 @@ inline socket_t accept_client(socket_t listener, std::string& address)
 inline void shutdown_socket(socket_t s)
 {
     ::shutdown(s, 2);  // both ways: SHUT_RDWR here, SD_BOTH on Windows
+}
+
+// Ends the connection so that the peer gets all that was sent: close() with
+// bytes unread makes an RST, which destroys what is under way (RFC 2525,
+// section 2.17). So what comes is thrown away, until the peer closes or `limit`
+// has passed.
+inline void finish_socket(socket_t s, milliseconds limit)
+{
+    ::shutdown(s, 1);  // our way: SHUT_WR here, SD_SEND on Windows
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    char unread[4096];
+    while (recv_some(s, unread, sizeof unread, limit) > 0
+           && std::chrono::steady_clock::now() < deadline) {
+    }
 }
 
 // ---------------------------------------------------------------------------
@@ -422,6 +434,8 @@ inline bool next_message(Inbox& inbox, Message& message)
             at += take_plain(inbox, at);
     }
     inbox.received.erase(0, at);
+    if (inbox.chunks && inbox.received == "\r")
+        inbox.received.clear();  // here it can only have been an end of line
     if (inbox.chunks && !inbox.text.empty())
         complete = true;
     if (!complete && !full)

@@ -140,12 +140,17 @@ inline void wait_until(const string& what,
 
 class Stream {
 public:
-    explicit Stream(int fd = -1) : fd_(fd) {}
+    // A Windows program prints "\r\n" for '\n': `drop_returns` drops the '\r'.
+    explicit Stream(int fd = -1, bool drop_returns = false)
+        : fd_(fd), drop_returns_(drop_returns)
+    {
+    }
     Stream(Stream&& other) noexcept { *this = std::move(other); }
     Stream& operator=(Stream&& other) noexcept
     {
         std::swap(fd_, other.fd_);
         std::swap(got_, other.got_);
+        std::swap(drop_returns_, other.drop_returns_);
         return *this;
     }
     ~Stream() { close(); }
@@ -169,8 +174,9 @@ public:
         static thread_local char buffer[1 << 16];
         const ssize_t n = ::read(fd_, buffer, sizeof buffer);
         at_end_ = n <= 0;
-        if (n > 0)
-            got_.append(buffer, static_cast<size_t>(n));
+        for (ssize_t i = 0; i < n; i++)
+            if (!drop_returns_ || buffer[i] != '\r')
+                got_ += buffer[i];
         return n > 0;
     }
 
@@ -253,6 +259,7 @@ protected:
     int fd_ = -1;
     string got_;
     bool at_end_ = false;
+    bool drop_returns_ = false;
 };
 
 // --- a peer: the other end of a connection ----------------------------------
@@ -388,7 +395,7 @@ public:
         ::close(in_pipe[0]);
         ::close(out_pipe[1]);
         in = Stream(in_pipe[1]);
-        out = Stream(out_pipe[0]);
+        out = Stream(out_pipe[0], command.find(".exe") != string::npos);
     }
     ~Program()
     {

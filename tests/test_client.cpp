@@ -197,6 +197,11 @@ TEST(connecting_has_a_time_limit)
     Client client(ntohs(address.sin_port));
     client.out.expect_line("Connessione non riuscita");
     client.expect_exit(1);
+    Client impatient(ntohs(address.sin_port));
+    pause_for(300);
+    impatient.signal(SIGINT);
+    impatient.out.expect_line("Uscendo dalla chat...");
+    impatient.expect_exit(0);
     ::close(fd);
 }
 

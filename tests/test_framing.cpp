@@ -192,6 +192,18 @@ TEST(a_bare_peers_character_cut_in_two_waits_for_its_rest)
     server.stop();
 }
 
+TEST(a_carriage_return_ends_a_bare_peers_chunk)
+{
+    Server server;
+    Peer nudo = Peer::join_bare(server.port, "Nudo");
+    nudo.send("ciao\r");
+    nudo.expect("Nudo: ciao");
+    nudo.send("\n");
+    nudo.send("{quit}\r");
+    nudo.expect_end();
+    server.stop();
+}
+
 // What Python's decode("utf8", "replace") makes of it, which follows the
 // Unicode Standard, section 3.9: one U+FFFD for each broken part.
 TEST(invalid_utf8_becomes_replacement_characters)

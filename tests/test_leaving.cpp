@@ -132,6 +132,26 @@ TEST(much_said_at_once_is_all_delivered_before_the_leaving)
     }
 }
 
+// What it writes after {quit} is not read, but does not destroy, by an RST,
+// what is under way to it.
+TEST(who_goes_on_writing_after_quit_still_gets_all_before_it)
+{
+    for (int round = 0; round < 5; round++) {
+        Server server;
+        Peer anna = Peer::join(server.port, "Anna");
+        string wanted;
+        string said;
+        for (int i = 0; i < 3000; i++) {
+            said += "numero " + std::to_string(i) + "\n";
+            wanted += "Anna: numero " + std::to_string(i) + "\n";
+        }
+        anna.send(said + "{quit}\n" + repeat("troppo tardi\n", 2000));
+        pause_for(300);
+        check_equal(anna.rest(), wanted, "what comes back");
+        server.stop();
+    }
+}
+
 TEST(a_bare_peer_leaves_by_closing)
 {
     Server server;

@@ -24,34 +24,35 @@ using std::chrono::steady_clock;
 
 const int DEFAULT_PORT = 5300;
 const std::size_t DEFAULT_BUFF = 1024;     // bytes of one recv()
-const milliseconds DEFAULT_TIMEOUT{2000};  // to connect, to be greeted, to go
-const milliseconds TICK{100};  // receive() notices within one that we leave
+const milliseconds DEFAULT_TIMEOUT{2000};  // for connecting, for the greeting,
+                                           // and for the server to close
+const milliseconds TICK{100};   // receive() notices within one that we leave
 const milliseconds PAUSE{250};  // it ends the greeting of a bare server
-const milliseconds GAP{50};     // between messages to a bare server
+const milliseconds GAP{50};     // between two messages to a bare server
 
-const std::string PORT_HELP = "la porta è un numero da 1 a 65535.";
+// static: known in this file only
+static std::string HOST;                    // the server's address or name
+static int PORT = -1;                       // -1: not known yet
+static socket_t client_socket = NO_SOCKET;  // main sends, receive() receives
+static bool is_line_server = false;  // its messages end with '\n', so do ours
+static Inbox inbox;                  // from the server; for receive(), and for
+                                     // main before that thread has started
+static std::atomic<bool> connection_successful{false};
+static std::atomic<bool> interrupted{false};  // Ctrl+C was pressed
+static std::atomic<bool> leaving{false};  // close() was called: exit code 0
+static std::atomic<bool> is_lost{false};  // send() found no connection
 
-std::string HOST;              // the server's address or name
-int PORT = -1;                 // -1: not known yet
-socket_t client_socket = NO_SOCKET;
-bool is_line_server = false;   // do its messages end with '\n'? And so ours?
-Inbox inbox;                   // what the server sends; receive() alone reads
-std::atomic<bool> connection_successful{false};
-std::atomic<bool> interrupted{false};  // Ctrl+C was pressed
-std::atomic<bool> leaving{false};      // we have said {quit}: exit code 0
-std::atomic<bool> is_lost{false};      // send() found the connection broken
-
-bool start_chat();
-void connect_with_timeout();
-void receive();
-bool send(const std::string& msg);
-void close();
+static bool start_chat();
+static void connect_with_timeout();
+static void receive();
+static bool send(const std::string& msg);
+static void close();
 
 // --- helpers: what Python's library did, or nobody did ----------------------
 
 // Takes HOST and PORT from the command line, as far as they are there. Ends
 // the program if there is something else.
-void read_arguments(int argc, char* argv[])
+static void read_arguments(int argc, char* argv[])
 {
     if (argc > 1)
         HOST = argv[1];
@@ -69,7 +70,7 @@ void read_arguments(int argc, char* argv[])
 // Runs connect_with_timeout() in a thread of its own, which may take
 // DEFAULT_TIMEOUT; a name server that does not answer can keep it longer.
 // Python: connection_thread.join(timeout=DEFAULT_TIMEOUT).
-void connect_to_server()
+static void connect_to_server()
 {
     std::packaged_task<void()> connection(connect_with_timeout);
     std::future<void> done = connection.get_future();
@@ -95,7 +96,7 @@ void connect_to_server()
 // Waits for the greeting, DEFAULT_TIMEOUT at most: if it ends with '\n' so do
 // all messages of this server, and it wants ours to. A bare one (the Python
 // version) takes what one recv() brings it for a message.
-void read_greeting()
+static void read_greeting()
 {
     const auto deadline = steady_clock::now() + DEFAULT_TIMEOUT;
     char buffer[DEFAULT_BUFF];
@@ -117,7 +118,7 @@ void read_greeting()
 
 // Waits for the next message. False: the connection has ended, or the user has
 // left and DEFAULT_TIMEOUT has passed since. Only receive() calls it.
-bool read_message(Message& message)
+static bool read_message(Message& message)
 {
     static auto deadline = steady_clock::time_point::max();
     char buffer[DEFAULT_BUFF];
@@ -141,7 +142,7 @@ bool read_message(Message& message)
 
 // Sends one message, framed as the server wants it. Returns false if the
 // connection is broken; receive() then says so. Only main calls it.
-bool send_message(const std::string& text)
+static bool send_message(const std::string& text)
 {
     static steady_clock::time_point last_sent;
     if (!is_line_server)
@@ -156,7 +157,7 @@ bool send_message(const std::string& text)
 
 // Asks for what the command line did not say. Returns false at the end of
 // input. Python: start_chat.
-bool start_chat()
+static bool start_chat()
 {
     while (HOST.empty()) {
         print("Inserire l'ip del Server host: ", "");
@@ -172,7 +173,7 @@ bool start_chat()
 
 // Connects client_socket to the server, and says why if that fails. Python:
 // connect_with_timeout. connect_to_server() gives it a thread and its time.
-void connect_with_timeout()
+static void connect_with_timeout()
 {
     addrinfo hints = {};
     hints.ai_family = AF_INET;  // as the server listens: "localhost" can also
@@ -202,7 +203,7 @@ void connect_with_timeout()
 // Shows what the server sends, and ends the program if the server closes
 // unasked: main may be waiting at the keyboard, where nothing can wake it.
 // Python: receive. Runs in a thread of its own.
-void receive()
+static void receive()
 {
     ignore_interrupts();  // main must get them: they end its wait
     Message message;
@@ -221,7 +222,7 @@ void receive()
 // that fit its recv(1024). Returns false when there is nothing more to send:
 // it was {quit}, which close() sends, or the connection is broken. Python:
 // send.
-bool send(const std::string& msg)
+static bool send(const std::string& msg)
 {
     Inbox typed;
     typed.limit = is_line_server ? std::string::npos : DEFAULT_BUFF;
@@ -241,7 +242,7 @@ bool send(const std::string& msg)
 // Takes leave, whether {quit} was typed, the input has ended, or Ctrl+C was
 // pressed; receive() then waits until the server closes. Python: close (and
 // on_closing, where there is a window to close).
-void close()
+static void close()
 {
     if (is_lost || leaving.exchange(true))
         return;  // receive() will say so; or it has been done

@@ -56,28 +56,29 @@ struct Client {
 };
 
 // Guards clients, what is in them, and finished. Who sends to a client holds
-// it, so that no two threads send on one socket.
-std::mutex clients_mutex;
-std::map<socket_t, Client> clients;  // Python: clients and addresses
-std::vector<std::thread> finished;   // threads that are about to end
-std::condition_variable round_done;  // everyone has been sent something
+// it, so that no two threads send on one socket. (static: known in this file.)
+static std::mutex clients_mutex;
+static std::map<socket_t, Client> clients;  // Python: clients and addresses
+static std::vector<std::thread> finished;   // threads that are about to end
+static std::condition_variable round_done;  // everyone has been sent something
 
 // Guards the outbox and each Client::said. (Python's queue.Queue has such a
 // lock inside.) Who needs both mutexes locks this one second.
-std::mutex outbox_mutex;
-std::string outbox;                     // messages, each with its '\n'
-std::condition_variable outbox_filled;  // main may take what is in it
-std::condition_variable outbox_taken;   // who has said its SHARE may go on
+static std::mutex outbox_mutex;
+static std::string outbox;                     // messages, each with its '\n'
+static std::condition_variable outbox_filled;  // main may take what is in it
+static std::condition_variable outbox_taken;   // who has said its SHARE goes on
 
-std::atomic<bool> interrupted{false};  // Ctrl+C was pressed
-std::atomic<bool> closing{false};      // all clients have been sent {quit}
-socket_t SERVER = NO_SOCKET;           // the socket that listens
+static std::atomic<bool> interrupted{false};  // Ctrl+C was pressed
+static std::atomic<bool> closing{false};      // everyone has been sent {quit}
+static socket_t SERVER = NO_SOCKET;           // the socket that listens
 
-void new_client_accept();
-void client_handler(Client& me);
-std::size_t broadcast(const std::string& msg, const std::string& prefisso = "",
-                      Client* sender = nullptr);
-void close_server();
+static void new_client_accept();
+static void client_handler(Client& me);
+static std::size_t broadcast(const std::string& msg,
+                             const std::string& prefisso = "",
+                             Client* sender = nullptr);
+static void close_server();
 
 // --- helpers: what Python's library did, or nobody did ----------------------
 
@@ -85,7 +86,7 @@ void close_server();
 // holds clients_mutex.
 // NOTE: a bare peer's own recv() can still glue what comes in a burst, and so
 // can its user's {quit}: its protocol has no end of message to go by.
-void send_unsent(Client& client)
+static void send_unsent(Client& client)
 {
     std::string& text = client.unsent;
     const bool bare = client.kind == BARE_PEER;
@@ -109,7 +110,7 @@ void send_unsent(Client& client)
 }
 
 // Sends one client a text of its own. The caller holds clients_mutex.
-void tell(Client& client, const std::string& text)
+static void tell(Client& client, const std::string& text)
 {
     client.unsent += text + '\n';
     send_unsent(client);
@@ -117,7 +118,7 @@ void tell(Client& client, const std::string& text)
 
 // Decides what kind of peer this is, once and for all: a '\n' makes it a line
 // peer, a pause after its first bytes a bare one. For its own thread.
-void decide_kind(Client& me, bool has_paused)
+static void decide_kind(Client& me, bool has_paused)
 {
     const bool newline = me.inbox.received.find('\n') != std::string::npos;
     if (me.kind != UNKNOWN || (!newline && !has_paused))
@@ -130,7 +131,7 @@ void decide_kind(Client& me, bool has_paused)
 // Waits for the client's next message. False: it has gone, and all that it had
 // written was returned before (unless the server is closing). For its own
 // thread, which holds no mutex.
-bool read_message(Client& me, Message& message)
+static bool read_message(Client& me, Message& message)
 {
     char buffer[DEFAULT_BUFF];
     while (!next_message(me.inbox, message)) {
@@ -152,7 +153,7 @@ bool read_message(Client& me, Message& message)
 
 // Why a client cannot have this name; empty: it can. The caller holds
 // clients_mutex, and keeps it until the name is taken.
-std::string fault_of_name(const std::string& name)
+static std::string fault_of_name(const std::string& name)
 {
     const auto begins_character = [](char c) {
         return (c & 0xC0) != 0x80;  // its other bytes are 10xxxxxx in UTF-8
@@ -172,7 +173,7 @@ std::string fault_of_name(const std::string& name)
 
 // Reads names until one will do, and lets the client into the room. False: it
 // left without one. For its own thread, which holds no mutex.
-bool enter_room(Client& me)
+static bool enter_room(Client& me)
 {
     Message name;
     while (read_message(me, name) && !name.is_quit()) {
@@ -198,8 +199,8 @@ bool enter_room(Client& me)
 // Sends a client its part of this round, after what it has yet to get. The
 // room has just waited for it for `wait`: when that makes PATIENCE without a
 // break, it is dropped. True: it is behind. The caller holds clients_mutex.
-bool send_part(Client& client, const std::string& round,
-               steady_clock::duration wait)
+static bool send_part(Client& client, const std::string& round,
+                      steady_clock::duration wait)
 {
     if (!round.empty()) {
         if (!client.name.empty())
@@ -220,7 +221,7 @@ bool send_part(Client& client, const std::string& round,
 // all, and sends each client its part. While somebody is behind it takes
 // nothing: the room waits for who is slow, though not longer than PATIENCE,
 // and the outbox is full for who is fast. For main; it holds no mutex.
-void deliver()
+static void deliver()
 {
     static bool somebody_is_behind = false;
     static steady_clock::time_point last_time;
@@ -260,7 +261,7 @@ void deliver()
 
 // Makes SERVER listen on all addresses of this machine, and says where.
 // Returns false, and says why, if it cannot.
-bool start_listening(int PORT)
+static bool start_listening(int PORT)
 {
     sockaddr_in ADDR = {};  // Python: (HOST, PORT), where HOST = ''
     ADDR.sin_family = AF_INET;
@@ -286,7 +287,7 @@ bool start_listening(int PORT)
 
 // The port from the command line, or else from the keyboard. Ends the program
 // if there is something else on the command line.
-int choose_port(int argc, char* argv[])
+static int choose_port(int argc, char* argv[])
 {
     if (argc < 2)
         return ask_port("Inserisci la porta del server (Default 5300): ", 0,
@@ -305,7 +306,7 @@ int choose_port(int argc, char* argv[])
 // --- the functions of the Python version ------------------------------------
 
 // Lets a client in: greets it and starts its thread, or says why not.
-void let_in(socket_t socket_client, const std::string& address)
+static void let_in(socket_t socket_client, const std::string& address)
 {
     std::lock_guard<std::mutex> lock(clients_mutex);
     Client& client = clients[socket_client];
@@ -333,7 +334,7 @@ void let_in(socket_t socket_client, const std::string& address)
 
 // Waits for clients and lets them in, one after the other, until Ctrl+C.
 // Python: new_client_accept. Runs in a thread of its own.
-void new_client_accept()
+static void new_client_accept()
 {
     bool is_refused = false;  // by the system: no descriptors left, perhaps
     while (!interrupted) {
@@ -357,7 +358,7 @@ void new_client_accept()
 // Serves one client: lets it into the room, passes each of its messages on to
 // everyone, and tells them when it has left, however it left. Python:
 // client_handler. Runs in a thread of its own.
-void client_handler(Client& me)
+static void client_handler(Client& me)
 {
     me.inbox.limit = DEFAULT_BUFF - 1;
     const bool has_entered = enter_room(me);
@@ -401,8 +402,8 @@ void client_handler(Client& me)
 // turn; here main does, so that the thread that reads from one client never
 // waits for another. With a `sender`: waits while that client has said its
 // SHARE of this round, or the OUTBOX is full; the caller holds no mutex then.
-std::size_t broadcast(const std::string& msg, const std::string& prefisso,
-                      Client* sender)
+static std::size_t broadcast(const std::string& msg,
+                             const std::string& prefisso, Client* sender)
 {
     std::unique_lock<std::mutex> lock(outbox_mutex);
     if (sender) {
@@ -420,7 +421,7 @@ std::size_t broadcast(const std::string& msg, const std::string& prefisso,
 // Tells everyone, also those without a name, and waits until their threads
 // have ended. Python: close_server, which the signal itself calls. Here main
 // does: a C++ signal handler may do little but set a flag (signal-safety(7)).
-void close_server()
+static void close_server()
 {
     print("Terminazione del server...");
     deliver();  // what was said before

@@ -52,18 +52,19 @@ static void close();
 
 // Takes HOST and PORT from the command line, as far as they are there. Ends
 // the program if there is something else.
-static void read_arguments(int argc, char* argv[])
+static void read_arguments(const std::vector<std::string>& words)
 {
-    if (argc > 1)
-        HOST = argv[1];
-    if (argc > 2)
-        PORT = parse_port(argv[2], 1);
-    if (HOST == "--help" || argc > 3 || (argc > 2 && PORT < 0)) {
+    if (words.size() > 0)
+        HOST = words[0];
+    if (words.size() > 1)
+        PORT = parse_port(words[1], 1);
+    const bool help = words.size() == 1 && HOST == "--help";
+    if (help || words.size() > 2 || (words.size() == 2 && PORT < 0)) {
         print("Uso: ./client [INDIRIZZO [PORTA]]\n"
               "Entra nella chat; prima va avviato ./server. INDIRIZZO è quello"
               " del server, o\nil suo nome, PORTA va da 1 a 65535; quello che"
               " manca viene chiesto.\nPer uscire: {quit}, oppure Ctrl+C.");
-        std::exit(argc == 2 && HOST == "--help" ? 0 : 2);
+        std::exit(help ? 0 : 2);
     }
 }
 
@@ -181,7 +182,7 @@ static void connect_with_timeout()
     addrinfo* addresses = nullptr;
     const int error = ::getaddrinfo(HOST.c_str(), std::to_string(PORT).c_str(),
                                     &hints, &addresses);
-    std::string reason = error != 0 ? ::gai_strerror(error) : "";
+    std::string reason = error != 0 ? address_error(error) : "";
     for (addrinfo* ADDR = error == 0 ? addresses : nullptr;
          ADDR && !connection_successful; ADDR = ADDR->ai_next) {
         client_socket = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -254,7 +255,7 @@ static void close()
 int main(int argc, char* argv[])
 {
     start_sockets();
-    read_arguments(argc, argv);
+    read_arguments(arguments(argc, argv));
     on_interrupt([](int) {
         interrupted = true;
         if (!end_input())  // on Windows: this is a thread like any other there

@@ -287,18 +287,17 @@ static bool start_listening(int PORT)
 
 // The port from the command line, or else from the keyboard. Ends the program
 // if there is something else on the command line.
-static int choose_port(int argc, char* argv[])
+static int choose_port(const std::vector<std::string>& words)
 {
-    if (argc < 2)
+    if (words.empty())
         return ask_port("Inserisci la porta del server (Default 5300): ", 0,
                         DEFAULT_PORT);
-    const std::string argument = argv[1];
-    const int port = parse_port(argument, 0);
-    if (argc > 2 || port < 0) {
+    const int port = parse_port(words[0], 0);
+    if (words.size() > 1 || port < 0) {
         print("Uso: ./server [PORTA]\n"
               "Avvia il server della chat; Ctrl+C lo termina. PORTA va da 1 a"
               " 65535\n(0: la sceglie il sistema); se manca, viene chiesta.");
-        std::exit(argc == 2 && argument == "--help" ? 0 : 2);
+        std::exit(words.size() == 1 && words[0] == "--help" ? 0 : 2);
     }
     return port;
 }
@@ -446,7 +445,7 @@ static void close_server()
 int main(int argc, char* argv[])
 {
     start_sockets();
-    const int PORT = choose_port(argc, argv);
+    const int PORT = choose_port(arguments(argc, argv));
     on_interrupt([](int) { interrupted = true; });
     if (!start_listening(PORT))
         return 1;

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <iostream>
 #include <string>
+#include <vector>
 
 using std::chrono::milliseconds;
 
@@ -31,13 +32,14 @@ using std::chrono::milliseconds;
 #include <winsock2.h>
 #include <ws2tcpip.h>  // getaddrinfo, inet_ntop
 #include <windows.h>
-#include <cstdlib>
+#include <shellapi.h>  // CommandLineToArgvW
 
 #if defined(__MINGW32__) && !defined(_GLIBCXX_HAS_GTHREADS)
 #error "No std::thread here: use a MinGW-w64 with the posix thread model"
 #endif
 #ifdef _MSC_VER
 #pragma comment(lib, "ws2_32")  // MinGW: add -lws2_32 to the command
+#pragma comment(lib, "shell32")
 #endif
 
 using socket_t = SOCKET;  // unsigned: compare with NO_SOCKET, never `< 0`
@@ -59,17 +61,38 @@ inline void set_nonblocking(socket_t s)
 // port can be bound again at once without it.
 inline void set_reuse_address(socket_t) {}
 
-// Why the last socket call failed, in the system's words.
-inline std::string socket_error()
+// Windows speaks UTF-16, we UTF-8. Returns `wide` up to its end of line.
+inline std::string to_utf8(const wchar_t* wide)
 {
-    const DWORD code = static_cast<DWORD>(::WSAGetLastError());
-    char text[256] = "";
-    ::FormatMessageA(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS,
-                     nullptr, code, 0, text, sizeof text, nullptr);
-    std::string reason(text);
-    while (!reason.empty() && (reason.back() == '\n' || reason.back() == '\r'))
-        reason.pop_back();
-    return reason + " (" + std::to_string(code) + ")";
+    char text[1024] = "";
+    ::WideCharToMultiByte(CP_UTF8, 0, wide, -1, text, sizeof text - 1, nullptr,
+                          nullptr);
+    const std::string all = text;
+    return all.substr(0, all.find_first_of("\r\n"));
+}
+
+// What an error code of Winsock means, in the system's words.
+inline std::string error_text(int code)
+{
+    wchar_t text[256] = L"";
+    ::FormatMessageW(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS,
+                     nullptr, static_cast<DWORD>(code), 0, text, 255, nullptr);
+    return to_utf8(text) + " (" + std::to_string(code) + ")";
+}
+
+inline std::string socket_error() { return error_text(::WSAGetLastError()); }
+inline std::string address_error(int code) { return error_text(code); }
+
+// The words on the command line behind the program's name.
+inline std::vector<std::string> arguments(int, char*[])
+{
+    int count = 0;
+    wchar_t** wide = ::CommandLineToArgvW(::GetCommandLineW(), &count);
+    std::vector<std::string> words;
+    for (int i = 1; i < count; i++)
+        words.push_back(to_utf8(wide[i]));
+    ::LocalFree(wide);
+    return words;
 }
 
 inline void start_sockets()
@@ -130,8 +153,16 @@ inline void set_reuse_address(socket_t s)
     ::setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 }
 
-// Why the last socket call failed, in the system's words.
+// Why the last socket call failed, in the system's words; and why
+// getaddrinfo() did.
 inline std::string socket_error() { return std::strerror(errno); }
+inline std::string address_error(int code) { return ::gai_strerror(code); }
+
+// The words on the command line behind the program's name.
+inline std::vector<std::string> arguments(int argc, char* argv[])
+{
+    return {argv + 1, argv + argc};
+}
 
 inline void start_sockets()
 {

@@ -11,6 +11,7 @@
 # shellcheck disable=SC2086  # $tests and the like are lists of words
 
 cd "$(dirname "$0")/.." || exit 1
+export LC_ALL=C.UTF-8
 tests=${TESTS_BUILD:-build}  # where the test programs are
 work=$(mktemp -d)
 failed=0
@@ -88,6 +89,7 @@ check_windows() {
     unset DISPLAY
     timeout 120 wineboot -i > /dev/null 2>&1
     timeout 60 wineserver -w
+    wineserver -p  # it stays: else a program can meet one that is just ending
     local with
     with="$($gxx -dumpfullversion), $(version $wine)"
     # Left out, since under wine

@@ -171,8 +171,12 @@ TEST(nobody_there_ends_with_1)
 
 TEST(an_unknown_name_ends_with_1)
 {
-    Program client(client_program(), {"nessuno.invalid", "5300"});
-    client.out.skip_to("Connessione non riuscita\n");
+    Program client(client_program(), {"perché.invalid", "5300"});
+    client.out.expect("Errore durante la connessione: ");
+    check(client.out.read_line().size() > 5, "no reason");
+    client.out.expect_line("Connessione non riuscita");
+    client.out.expect_line("Il server perché.invalid è avviato, e la sua porta"
+                           " è 5300?");
     client.expect_exit(1);
 }
 

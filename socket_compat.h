@@ -8,8 +8,10 @@
 #ifndef SOCKET_COMPAT_H
 #define SOCKET_COMPAT_H
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <cstdio>
 #include <iostream>
 #include <string>
@@ -113,6 +115,12 @@ inline void on_interrupt(void (*handler)(int))
     }, TRUE);
 }
 
+inline bool is_terminal() { return false; }  // NOTE: plain lines here
+inline int terminal_rows() { return 0; }
+inline void watch_terminal() {}
+inline void drop_typed() {}
+inline std::atomic<bool> terminal_changed{false};
+
 inline void ignore_interrupts() {}  // no thread is chosen: it gets its own
 inline bool end_input() { return false; }  // a console does it by itself
 
@@ -126,7 +134,9 @@ inline bool end_input() { return false; }  // a console does it by itself
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cstring>
@@ -179,6 +189,45 @@ inline void on_interrupt(void (*handler)(int))
     ::sigaction(SIGINT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);
     ::sigaction(SIGHUP, &action, nullptr);
+}
+
+// True if people read and write here, at a terminal that knows sequences like
+// ESC[2K (ECMA-48); not for a pipe, nor for TERM=dumb.
+inline bool is_terminal()
+{
+    const char* name = std::getenv("TERM");
+    return ::isatty(0) && ::isatty(1) && name && *name
+           && std::string(name) != "dumb";
+}
+
+inline int terminal_rows()
+{
+    struct winsize size = {};
+    return ::ioctl(1, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
+}
+
+// Forgets what has been typed and not been read.
+inline void drop_typed() { ::tcflush(1, TCIFLUSH); }
+
+// Set when the terminal has another size, or the program was stopped (Ctrl+Z)
+// and goes on: what stands there has to be set up anew.
+inline std::atomic<bool> terminal_changed{false};
+
+// From now on that flag is set, and Ctrl+Z gives the terminal back before it
+// stops the program.
+inline void watch_terminal()
+{
+    struct sigaction action = {};
+    action.sa_flags = SA_RESTART;  // main's read() at the keyboard goes on
+    action.sa_handler = [](int number) {
+        const char reset[] = "\033[r\033[999;1H\033[2K";
+        terminal_changed = true;  // also before the stop: another thread may
+        if (number == SIGTSTP && ::write(1, reset, sizeof reset - 1) > 0)
+            ::raise(SIGSTOP);  // be the first to go on
+        terminal_changed = true;
+    };
+    ::sigaction(SIGTSTP, &action, nullptr);
+    ::sigaction(SIGWINCH, &action, nullptr);
 }
 
 // The thread that calls it gets no interrupts: they go to main.

@@ -190,13 +190,15 @@ static void open_window()
     divide_window();
 }
 
-// Shows a message above the entry line, which stays as it is.
+// Shows a message above the entry line, which stays as it is: save the cursor,
+// go to the last row of the region, to a new line, and back. (ESC E, not '\n',
+// at which the terminal could put in the echo of a letter, up there.)
 static void show(const std::string& text)
 {
     if (rows < 3)
         print(text);
     else
-        print("\0337\033[" + std::to_string(rows - 1) + ";1H\n" + text
+        print("\0337\033[" + std::to_string(rows - 1) + ";1H\033E" + text
               + "\0338", "");
 }
 

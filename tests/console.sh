@@ -103,6 +103,7 @@ thirty_messages_over_a_half_typed_line)
     expect '^Bruno ha abbandonato'
     expect_last_row 'mezza fra'
     [ "$(row 10)" = 'Bruno: m30' ] || fail "the last message"
+    [ "$(tmux_ display -p '#{pane_title}')" = WhatsChat ] || fail "the title"
     type_ 'se' Enter
     expect '^Anna: mezza frase$'
     expect_last_row ''
@@ -121,6 +122,26 @@ a_burst_of_1000_messages)
     screen -S - | grep -q '^Bruno: 500$' || fail "not in the scrollback"
     type_ Enter
     expect '^Anna: intatta$'
+    ;;
+typing_during_a_burst)
+    begin 60 12
+    printf 'Bruno\n%s\n' "$(seq 200000)" | "$client" 127.0.0.1 "$port" \
+        > /dev/null &
+    burst=$!
+    expect '^Bruno: [0-9]+$'
+    typed=
+    for letter in $(printf 'la frase cresce mentre piove - ' \
+        | sed 's/ /_/g; s/./& /g') {a..k}; do
+        type_ -l "$letter"
+        typed=$typed$letter
+    done
+    screen | grep -q '^Bruno: [0-9]*$' || fail "no burst any more"
+    kill $burst
+    expect_last_row "$typed"
+    expect '^Bruno ha abbandonato'
+    expect_last_row "$typed"
+    type_ Enter
+    expect_text "Anna: $typed"
     ;;
 accents_and_backspace)
     begin 60 12

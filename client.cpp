@@ -42,12 +42,70 @@ static std::atomic<bool> interrupted{false};  // Ctrl+C was pressed
 static std::atomic<bool> leaving{false};  // close() was called: exit code 0
 static std::atomic<bool> is_lost{false};  // send() found no connection
 
-static void divide_window();
 static bool start_chat();
 static void connect_with_timeout();
 static void receive();
 static bool send(const std::string& msg);
 static void close();
+
+// --- the console is the window ----------------------------------------------
+//
+// On a terminal the messages scroll in all rows but the last (its "scroll
+// region"), and the last row is the entry line, where the terminal itself
+// echoes and edits what is typed: a message that arrives cannot get into it.
+// Elsewhere (a pipe, TERM=dumb, Windows) there are plain lines, and no sequence
+// at all: for a debugger in the same terminal, start it with TERM=dumb.
+
+static std::atomic<int> rows{0};  // of the terminal; 0: plain lines
+
+// Divides the terminal; again, when it has another size or Ctrl+Z was pressed.
+static void divide_window()
+{
+    rows = terminal_rows();
+    const std::string last = std::to_string(rows);
+    // Save the cursor, since the next moves it; the region; restore the cursor,
+    // and put it on the last row. (xterm's "Control Sequences" names them all.)
+    if (rows >= 3)
+        print("\0337\033[1;" + std::to_string(rows - 1) + "r\0338\033[" + last
+              + "d", "");
+}
+
+// Opens the window: the screen is empty, what stood there is scrolled away.
+static void open_window()
+{
+    if (!is_terminal() || terminal_rows() == 0)
+        return;
+    watch_terminal();
+    print("\033[22;0t\033]0;WhatsChat\a", "");  // its title, for the old one
+    print(std::string(static_cast<std::size_t>(terminal_rows()), '\n'), "");
+    divide_window();
+}
+
+// Shows a message above the entry line, which stays as it is: save the cursor,
+// go to the last row of the region, to a new line, and back. (ESC E, not '\n',
+// at which the terminal could put in the echo of a letter, up there.)
+static void show(const std::string& text)
+{
+    if (rows < 3)
+        print(text);
+    else
+        print("\0337\033[" + std::to_string(rows - 1) + ";1H\033E" + text
+              + "\0338", "");
+}
+
+// Empties the entry line: what stood there was sent.
+static void empty_entry()
+{
+    if (rows > 0)
+        print("\r\033[2K", "");
+}
+
+// Gives the terminal back; the messages stay on it.
+static void close_window()
+{
+    if (rows.exchange(0) > 0)
+        print("\033[r\033[999;1H\033[2K\033[23;0t", "");
+}
 
 // --- helpers: what Python's library did, or nobody did ----------------------
 
@@ -130,7 +188,8 @@ static bool read_message(Message& message)
             deadline = std::min(deadline, now + DEFAULT_TIMEOUT);
         if (now >= deadline)
             return false;
-        if (terminal_changed.exchange(false))
+        if (rows > 0 && (terminal_changed.exchange(false)
+                         || terminal_rows() != rows))
             divide_window();
         if (next_message(inbox, message))
             return true;
@@ -155,65 +214,6 @@ static bool send_message(const std::string& text)
         is_lost = true;
     last_sent = steady_clock::now();
     return !is_lost;
-}
-
-// --- the console is the window ----------------------------------------------
-//
-// On a terminal the messages scroll in all rows but the last (its "scroll
-// region"), and the last row is the entry line, where the terminal itself
-// echoes and edits what is typed: a message that arrives cannot get into it.
-// Elsewhere (a pipe, TERM=dumb, Windows) there are plain lines, and no sequence
-// at all: for a debugger in the same terminal, start it with TERM=dumb.
-
-static std::atomic<int> rows{0};  // of the terminal; 0: plain lines
-
-// Divides the terminal; again, when it has another size or Ctrl+Z was pressed.
-static void divide_window()
-{
-    rows = terminal_rows();
-    const std::string last = std::to_string(rows);
-    // Save the cursor, since the next moves it; the region; restore the cursor,
-    // and put it on the last row. (xterm's "Control Sequences" names them all.)
-    if (rows >= 3)
-        print("\0337\033[1;" + std::to_string(rows - 1) + "r\0338\033[" + last
-              + "d", "");
-}
-
-// Opens the window: the screen is empty, what stood there is scrolled away.
-static void open_window()
-{
-    if (!is_terminal() || terminal_rows() == 0)
-        return;
-    watch_terminal();
-    print("\033[22;0t\033]0;WhatsChat\a", "");  // its title, for the old one
-    print(std::string(static_cast<std::size_t>(terminal_rows()), '\n'), "");
-    divide_window();
-}
-
-// Shows a message above the entry line, which stays as it is: save the cursor,
-// go to the last row of the region, to a new line, and back. (ESC E, not '\n',
-// at which the terminal could put in the echo of a letter, up there.)
-static void show(const std::string& text)
-{
-    if (rows < 3)
-        print(text);
-    else
-        print("\0337\033[" + std::to_string(rows - 1) + ";1H\033E" + text
-              + "\0338", "");
-}
-
-// Empties the entry line: what stood there was sent.
-static void empty_entry()
-{
-    if (rows > 0)
-        print("\r\033[2K", "");
-}
-
-// Gives the terminal back; the messages stay on it.
-static void close_window()
-{
-    if (rows.exchange(0) > 0)
-        print("\033[r\033[999;1H\033[2K\033[23;0t", "");
 }
 
 // --- the functions of the Python version ------------------------------------

@@ -209,25 +209,23 @@ inline int terminal_rows()
 // Forgets what has been typed and not been read.
 inline void drop_typed() { ::tcflush(1, TCIFLUSH); }
 
-// Set when the terminal has another size, or the program was stopped (Ctrl+Z)
-// and goes on: what stands there has to be set up anew.
+// Set when the program was stopped (Ctrl+Z) and goes on: what stood on the
+// terminal has to be set up anew.
 inline std::atomic<bool> terminal_changed{false};
 
-// From now on that flag is set, and Ctrl+Z gives the terminal back before it
-// stops the program.
+// From now on Ctrl+Z gives the terminal back before it stops the program.
 inline void watch_terminal()
 {
     struct sigaction action = {};
     action.sa_flags = SA_RESTART;  // main's read() at the keyboard goes on
-    action.sa_handler = [](int number) {
+    action.sa_handler = [](int) {
         const char reset[] = "\033[r\033[999;1H\033[2K";
         terminal_changed = true;  // also before the stop: another thread may
-        if (number == SIGTSTP && ::write(1, reset, sizeof reset - 1) > 0)
+        if (::write(1, reset, sizeof reset - 1) > 0)
             ::raise(SIGSTOP);  // be the first to go on
         terminal_changed = true;
     };
     ::sigaction(SIGTSTP, &action, nullptr);
-    ::sigaction(SIGWINCH, &action, nullptr);
 }
 
 // The thread that calls it gets no interrupts: they go to main.

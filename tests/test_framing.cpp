@@ -199,7 +199,10 @@ TEST(a_carriage_return_ends_a_bare_peers_chunk)
     nudo.send("ciao\r");
     nudo.expect("Nudo: ciao");
     nudo.send("\n");
-    nudo.send("{quit}\r");
+    pause_for(50);
+    nudo.send("due\r");
+    nudo.expect("Nudo: due");
+    nudo.send("{quit}");
     nudo.expect_end();
     server.stop();
 }

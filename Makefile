@@ -36,7 +36,7 @@ run: server client
 
 test:
 	cmake -S . -B build
-	cmake --build build
+	cmake --build build --parallel 2
 	ctest --test-dir build --output-on-failure
 
 clean:

@@ -58,7 +58,7 @@ static void close();
 
 static std::atomic<int> rows{0};  // of the terminal; 0: plain lines
 
-// Divides the terminal; again, when it has another size or Ctrl+Z was pressed.
+// Divides the terminal.
 static void divide_window()
 {
     rows = terminal_rows();
@@ -68,6 +68,21 @@ static void divide_window()
     if (rows >= 3)
         print("\0337\033[1;" + std::to_string(rows - 1) + "r\0338\033[" + last
               + "d", "");
+}
+
+// What is there to do at each tick: Ctrl+Z, going on after it, another size.
+// NOTE: a size that changes while messages pour in can hide half a typed line,
+// since they are on their way for the old one. It is sent whole all the same.
+static void refresh_window()
+{
+    bool divide = has_gone_on.exchange(false) || terminal_rows() != rows;
+    if (stop_asked.exchange(false)) {
+        print("\033[r\033[999;1H\033[K", "");
+        stop_program();
+        divide = true;
+    }
+    if (divide)
+        divide_window();
 }
 
 // Opens the window: the screen is empty, what stood there is scrolled away.
@@ -93,18 +108,19 @@ static void show(const std::string& text)
               + "\0338", "");
 }
 
-// Empties the entry line: what stood there was sent.
+// Empties the entry line: what stood there was sent. What has been typed since
+// then stands before the cursor, and stays.
 static void empty_entry()
 {
     if (rows > 0)
-        print("\r\033[2K", "");
+        print("\033[K", "");
 }
 
 // Gives the terminal back; the messages stay on it.
 static void close_window()
 {
     if (rows.exchange(0) > 0)
-        print("\033[r\033[999;1H\033[2K\033[23;0t", "");
+        print("\033[r\033[999;1H\033[K\033[23;0t", "");
 }
 
 // --- helpers: what Python's library did, or nobody did ----------------------
@@ -188,9 +204,8 @@ static bool read_message(Message& message)
             deadline = std::min(deadline, now + DEFAULT_TIMEOUT);
         if (now >= deadline)
             return false;
-        if (rows > 0 && (terminal_changed.exchange(false)
-                         || terminal_rows() != rows))
-            divide_window();
+        if (rows > 0)
+            refresh_window();
         if (next_message(inbox, message))
             return true;
         if (inbox.at_end)

@@ -119,7 +119,9 @@ inline bool is_terminal() { return false; }  // NOTE: plain lines here
 inline int terminal_rows() { return 0; }
 inline void watch_terminal() {}
 inline void drop_typed() {}
-inline std::atomic<bool> terminal_changed{false};
+inline void stop_program() {}
+inline std::atomic<bool> stop_asked{false};
+inline std::atomic<bool> has_gone_on{false};
 
 inline void ignore_interrupts() {}  // no thread is chosen: it gets its own
 inline bool end_input() { return false; }  // a console does it by itself
@@ -180,24 +182,25 @@ inline void start_sockets()
     std::signal(SIGPIPE, SIG_IGN);
 }
 
-// Calls `handler` on Ctrl+C, kill, and when the terminal goes away. It may do
-// only what signal-safety(7) allows: set a flag.
+// Calls `handler` on Ctrl+C and Ctrl+\, kill, and when the terminal goes away.
+// It may do only what signal-safety(7) allows: set a flag.
 inline void on_interrupt(void (*handler)(int))
 {
     struct sigaction action = {};
     action.sa_handler = handler;  // no SA_RESTART: a read() under way ends
     ::sigaction(SIGINT, &action, nullptr);
+    ::sigaction(SIGQUIT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);
     ::sigaction(SIGHUP, &action, nullptr);
 }
 
 // True if people read and write here, at a terminal that knows sequences like
-// ESC[2K (ECMA-48); not for a pipe, nor for TERM=dumb.
+// ESC[K (ECMA-48); not for a pipe, TERM=dumb, or a program started with '&'.
 inline bool is_terminal()
 {
     const char* name = std::getenv("TERM");
-    return ::isatty(0) && ::isatty(1) && name && *name
-           && std::string(name) != "dumb";
+    return ::isatty(0) && ::isatty(1) && ::tcgetpgrp(1) == ::getpgrp() && name
+           && *name && std::string(name) != "dumb";
 }
 
 inline int terminal_rows()
@@ -209,23 +212,22 @@ inline int terminal_rows()
 // Forgets what has been typed and not been read.
 inline void drop_typed() { ::tcflush(1, TCIFLUSH); }
 
-// Set when the program was stopped (Ctrl+Z) and goes on: what stood on the
-// terminal has to be set up anew.
-inline std::atomic<bool> terminal_changed{false};
+// Set by Ctrl+Z: give the terminal back, and call stop_program(). Set when the
+// program goes on after a stop: set up anew what stood on the terminal.
+inline std::atomic<bool> stop_asked{false};
+inline std::atomic<bool> has_gone_on{false};
 
-// From now on Ctrl+Z gives the terminal back before it stops the program.
+inline void stop_program() { ::raise(SIGSTOP); }
+
 inline void watch_terminal()
 {
     struct sigaction action = {};
     action.sa_flags = SA_RESTART;  // main's read() at the keyboard goes on
-    action.sa_handler = [](int) {
-        const char reset[] = "\033[r\033[999;1H\033[2K";
-        terminal_changed = true;  // also before the stop: another thread may
-        if (::write(1, reset, sizeof reset - 1) > 0)
-            ::raise(SIGSTOP);  // be the first to go on
-        terminal_changed = true;
+    action.sa_handler = [](int number) {
+        (number == SIGTSTP ? stop_asked : has_gone_on) = true;
     };
     ::sigaction(SIGTSTP, &action, nullptr);
+    ::sigaction(SIGCONT, &action, nullptr);
 }
 
 // The thread that calls it gets no interrupts: they go to main.
@@ -241,6 +243,8 @@ inline void ignore_interrupts()
 // False: that cannot be done here.
 inline bool end_input()
 {
+    ::tcflow(1, TCOOFF);  // if Ctrl+S has stopped the terminal, it goes on: it
+    ::tcflow(1, TCOON);   // takes both; where it is no terminal they do nothing
     const int nothing = ::open("/dev/null", O_RDONLY);
     return nothing >= 0 && ::dup2(nothing, 0) == 0 && ::close(nothing) == 0;
 }

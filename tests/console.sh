@@ -184,6 +184,16 @@ a_long_typed_line_is_sent_whole)
     [ $i -lt 200 ] || fail "the long line"
     expect_last_row ''
     ;;
+pasted_lines_and_a_half)
+    begin 60 12
+    tmux_ set-buffer "$(printf 'riga uno\nriga due\nmezza')"
+    tmux_ paste-buffer -r
+    expect '^Anna: riga due$'
+    expect_last_row 'mezza'
+    type_ ' e intera' Enter
+    expect '^Anna: mezza e intera$'
+    expect_last_row ''
+    ;;
 resizing_both_ways)
     begin 60 12
     say Bruno $(seq -f 'm%g' 30)
@@ -218,7 +228,7 @@ a_very_small_terminal)
 every_way_out_gives_the_terminal_back)
     start_server
     start_terminal 70 12
-    for way in quit eof interrupt TERM HUP lost; do
+    for way in quit eof interrupt QUIT TERM HUP stopped lost; do
         start_client Anna
         say Bruno "prima di $way"
         expect "^Bruno: prima di $way"
@@ -230,6 +240,11 @@ every_way_out_gives_the_terminal_back)
         quit) type_ C-u '{quit}' Enter ;;
         eof) type_ C-u C-d ;;
         interrupt) type_ C-c ;;
+        stopped) # the terminal, and then the client
+            type_ C-s
+            say Bruno "prima di $way" ancora
+            kill -TERM "$pid"
+            ;;
         lost)
             kill "$server_pid"
             code=1
@@ -240,7 +255,7 @@ every_way_out_gives_the_terminal_back)
         expect '^\$$'
         expect "^Bruno: prima di $way" # the last messages can be read
         case $way in
-        interrupt | TERM | HUP) expect '^Uscendo dalla chat\.\.\.$' ;;
+        interrupt | QUIT | TERM | HUP | stopped) expect '^Uscendo dalla chat\.\.\.$' ;;
         lost) expect "^La connessione con il server e' stata interrotta$" ;;
         esac
         [ "$(last_row)" = '$' ] || fail "$way: the last row"
@@ -266,6 +281,38 @@ ctrl_z_and_fg)
     expect_last_row 'mezza'
     type_ C-u '{quit}' Enter
     expect '^\$'
+    ;;
+ctrl_z_in_a_burst)
+    begin 60 12
+    for round in 1 2 3 4 5; do
+        printf 'B%s\n%s\n' $round "$(seq 300000)" \
+            | "$client" 127.0.0.1 "$port" > /dev/null &
+        burst=$!
+        expect "^B$round: [0-9]+$"
+        type_ C-z
+        expect 'Stopped'
+        kill $burst
+        type_ 'clear; seq 40' Enter
+        expect '^40$'
+        [ "$(row 11)" = 40 ] || fail "the shell has no whole screen"
+        type_ 'fg' Enter
+        expect "^B$round ha abbandonato"
+        type_ 'mezza'
+        expect_last_row 'mezza'
+        type_ C-u
+        expect_last_row ''
+    done
+    ;;
+in_the_background_it_leaves_the_terminal_alone)
+    start_server
+    start_terminal 60 12
+    type_ "'$client' 127.0.0.1 $port &" Enter
+    sleep 1
+    type_ jobs Enter # it wants to read: the system has stopped it
+    expect 'Stopped'
+    type_ 'clear; seq 40' Enter
+    expect '^40$'
+    [ "$(row 11)" = 40 ] || fail "the shell has no whole screen"
     ;;
 ones_own_message_appears_once)
     begin 60 12

@@ -21,6 +21,7 @@ clean_up() {
     if [ -d "$work/wine" ]; then
         WINEPREFIX=$work/wine timeout 20 wineserver -k > /dev/null 2>&1
     fi
+    pkill -KILL -f "$work/" 2> /dev/null  # what a test left behind
     rm -rf "$work"
 }
 trap clean_up EXIT

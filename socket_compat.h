@@ -64,7 +64,7 @@ inline void set_nonblocking(socket_t s)
 inline void set_reuse_address(socket_t) {}
 
 // Windows speaks UTF-16, we UTF-8. Returns `wide` up to its end of line.
-inline std::string to_utf8(const wchar_t* wide)
+inline std::string to_utf8(const WCHAR* wide)
 {
     char text[1024] = "";
     ::WideCharToMultiByte(CP_UTF8, 0, wide, -1, text, sizeof text - 1, nullptr,
@@ -76,7 +76,7 @@ inline std::string to_utf8(const wchar_t* wide)
 // What an error code of Winsock means, in the system's words.
 inline std::string error_text(int code)
 {
-    wchar_t text[256] = L"";
+    WCHAR text[256] = {};
     ::FormatMessageW(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS,
                      nullptr, static_cast<DWORD>(code), 0, text, 255, nullptr);
     return to_utf8(text) + " (" + std::to_string(code) + ")";
@@ -89,7 +89,7 @@ inline std::string address_error(int code) { return error_text(code); }
 inline std::vector<std::string> arguments(int, char*[])
 {
     int count = 0;
-    wchar_t** wide = ::CommandLineToArgvW(::GetCommandLineW(), &count);
+    WCHAR** wide = ::CommandLineToArgvW(::GetCommandLineW(), &count);
     std::vector<std::string> words;
     for (int i = 1; i < count; i++)
         words.push_back(to_utf8(wide[i]));
@@ -243,10 +243,15 @@ inline void ignore_interrupts()
 // False: that cannot be done here.
 inline bool end_input()
 {
+    const int old_errno = errno;  // whom the signal interrupts may look at it
     ::tcflow(1, TCOOFF);  // if Ctrl+S has stopped the terminal, it goes on: it
     ::tcflow(1, TCOON);   // takes both; where it is no terminal they do nothing
     const int nothing = ::open("/dev/null", O_RDONLY);
-    return nothing >= 0 && ::dup2(nothing, 0) == 0 && ::close(nothing) == 0;
+    const bool done = nothing >= 0 && ::dup2(nothing, 0) == 0;
+    if (nothing > 0)
+        ::close(nothing);
+    errno = old_errno;
+    return done;
 }
 
 #endif

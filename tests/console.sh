@@ -16,6 +16,11 @@ unset TMUX
 tmux_() { tmux -S "$work/socket" -f /dev/null "$@"; }
 
 clean_up() {
+    # First the clients: a terminal that goes away while LeakSanitizer looks at
+    # one can leave it spinning for ever.
+    tmux_ list-panes -a -F '#{pane_pid}' 2> /dev/null | while read -r shell; do
+        pkill -KILL -P "$shell"
+    done
     tmux_ kill-server 2> /dev/null
     [ -z "$server_pid" ] || kill "$server_pid" 2> /dev/null
     rm -rf "$work"

@@ -58,7 +58,7 @@ static void close();
 
 static std::atomic<int> rows{0};  // of the terminal; 0: plain lines
 
-// Divides the terminal.
+// Divides the terminal: the region for the messages, the last row for typing.
 static void divide_window()
 {
     rows = terminal_rows();
@@ -70,7 +70,8 @@ static void divide_window()
               + "d", "");
 }
 
-// What is there to do at each tick: Ctrl+Z, going on after it, another size.
+// Looks, at each tick, whether Ctrl+Z was pressed, the program goes on after a
+// stop, or the terminal has another size.
 // NOTE: a size that changes while messages pour in can hide half a typed line,
 // since they are on their way for the old one. It is sent whole all the same.
 static void refresh_window()

@@ -84,8 +84,8 @@ static void close_server();
 
 // Sends what the system takes at once; the rest stays in `unsent`. The caller
 // holds clients_mutex.
-// NOTE: a bare peer's own recv() can still glue what comes in a burst, and so
-// can its user's {quit}: its protocol has no end of message to go by.
+// NOTE: in a burst a bare peer's own recv() can still glue or cut messages:
+// nothing in its protocol says where one ends.
 static void send_unsent(Client& client)
 {
     std::string& text = client.unsent;

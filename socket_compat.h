@@ -183,7 +183,7 @@ inline void start_sockets()
 }
 
 // Calls `handler` on Ctrl+C and Ctrl+\, kill, and when the terminal goes away.
-// It may do only what signal-safety(7) allows: set a flag.
+// It may do only what signal-safety(7) allows: set a flag, call end_input().
 inline void on_interrupt(void (*handler)(int))
 {
     struct sigaction action = {};
@@ -212,13 +212,14 @@ inline int terminal_rows()
 // Forgets what has been typed and not been read.
 inline void drop_typed() { ::tcflush(1, TCIFLUSH); }
 
-// Set by Ctrl+Z: give the terminal back, and call stop_program(). Set when the
-// program goes on after a stop: set up anew what stood on the terminal.
+// The first is set by Ctrl+Z: who sees it gives the terminal back, and calls
+// stop_program(). The second, when the program goes on after a stop.
 inline std::atomic<bool> stop_asked{false};
 inline std::atomic<bool> has_gone_on{false};
 
 inline void stop_program() { ::raise(SIGSTOP); }
 
+// From now on these two are set.
 inline void watch_terminal()
 {
     struct sigaction action = {};

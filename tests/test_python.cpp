@@ -85,10 +85,10 @@ TEST(our_client_at_a_python_server)
     bruno.in.send_line("Bruno");
     bruno.out.expect_line(Peer::welcome("Bruno"));
     anna.out.expect_line("Bruno si è unito all chat!");
-    anna.in.send("perché no? €\ndue\n");
-    for (Client* client : {&anna, &bruno}) {
-        client->out.expect_line("Anna: perché no? €");
-        client->out.expect_line("Anna: due");
+    for (const string& text : {string("perché no? €"), string("due")}) {
+        anna.in.send_line(text);
+        anna.out.expect_line("Anna: " + text);
+        bruno.out.expect_line("Anna: " + text);
     }
     bruno.in.send_line("{quit}");
     bruno.out.expect_end();
@@ -104,10 +104,11 @@ TEST(a_piped_conversation_at_a_python_server)
     PythonServer server;
     Client anna(server.port);
     anna.in.send("Anna\nuno\ndue\n{quit}\n");
-    check_equal(anna.out.rest(),
-                GREETING + "\n" + Peer::welcome("Anna")
-                    + "\nAnna: uno\nAnna: due\n",
-                "what it shows");
+    // A Python that is kept waiting for over 50 ms glues even these two.
+    const string shown = anna.out.rest();
+    const string start = GREETING + "\n" + Peer::welcome("Anna") + "\n";
+    check(shown == start + "Anna: uno\nAnna: due\n"
+              || shown == start + "Anna: unodue\n", "it shows " + shown);
     anna.expect_exit(0);
 }
 

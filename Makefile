@@ -1,6 +1,8 @@
 # make        builds ./server and ./client
 # make run    a chat on this machine: a server, and a client in front of it
 # make test   all tests (needs cmake)
+# make experiment NAME=no_lock   breaks a copy of the chat, and shows it
+# make exercise NAME=list        tries whether you have solved an exercise
 # make clean
 
 CXX ?= g++
@@ -39,7 +41,19 @@ test:
 	cmake --build build --parallel 2
 	ctest --test-dir build --output-on-failure
 
+# Without a NAME they list the names.
+experiment:
+	@tests/experiments/run.sh $(NAME)
+
+exercise: server client
+	@[ -n "$(NAME)" ] || { echo "make exercise NAME=..., where NAME is"; \
+	    sed -n 's/^TEST(\(.*\))/  \1/p' tests/exercises/exercises.cpp; exit 2; }
+	@mkdir -p build
+	@$(CXX) -std=c++17 -DSERVER_PATH='"./server"' -DCLIENT_PATH='"./client"' \
+	    tests/exercises/exercises.cpp -o build/exercises -pthread
+	@build/exercises $(NAME)
+
 clean:
 	rm -rf build server client server.exe client.exe server.log
 
-.PHONY: all run test clean
+.PHONY: all run test experiment exercise clean

@@ -1,7 +1,9 @@
 #!/bin/bash
 # The client in a real (pseudo) terminal: tmux types, and reads the screen.
-#   console.sh CLIENT SERVER TEST         exit code 77: skipped
-# CHAT_README: the README whose picture is compared.
+#   console.sh CLIENT SERVER README TEST         exit code 77: skipped
+# README has the picture that one of the tests compares.
+
+export LC_ALL=C.UTF-8
 
 client=$1
 server=$2
@@ -42,7 +44,7 @@ start_server() {
 }
 
 start_terminal() { # columns rows
-    LC_ALL=C.UTF-8 ENV='' PS1='$ ' tmux_ new-session -d -x "$1" -y "$2" \
+    ENV='' PS1='$ ' tmux_ new-session -d -x "$1" -y "$2" \
         "env -u ENV PS1='\$ ' bash --norc --noprofile"
     tmux_ set -g status off
     expect '\$'
@@ -99,7 +101,7 @@ begin() { # columns rows
     start_client Anna
 }
 
-case $3 in
+case $4 in
 thirty_messages_over_a_half_typed_line)
     begin 60 12
     type_ 'mezza fra'
@@ -407,11 +409,11 @@ the_picture_in_the_readme_is_real)
         done
     } > "$work/picture"
     cat "$work/picture"
-    sed -n '/^```picture$/,/^```$/p' "$CHAT_README" | sed '1d;$d' \
+    sed -n '/^```picture$/,/^```$/p' "$3" | sed '1d;$d' \
         | diff - "$work/picture" || fail "README shows something else"
     ;;
 *)
-    fail "no such test: $3"
+    fail "no such test: $4"
     ;;
 esac
 exit 0

@@ -39,7 +39,7 @@ run: server client
 test:
 	cmake -S . -B build
 	cmake --build build --parallel 2
-	ctest --test-dir build --output-on-failure
+	ctest --test-dir build --output-on-failure --parallel 2
 
 # Without a NAME they list the names.
 experiment:

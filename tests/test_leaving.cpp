@@ -37,7 +37,15 @@ TEST(by_quit)
     });
 }
 
-TEST(by_end_of_stream)
+TEST(by_end_of_stream)  // it has read everything: else this makes an RST
+{
+    leave_by([](Peer& anna) {
+        anna.expect("Anna: uno\nAnna: due\n");
+        anna.close();
+    });
+}
+
+TEST(by_closing_with_unread_text)
 {
     leave_by([](Peer& anna) { anna.close(); });
 }

@@ -34,6 +34,23 @@ TEST(all_kinds_of_connections_are_told)
     }
 }
 
+// Nobody's thread is cut off in the middle: the log knows of each that it left.
+TEST(the_log_tells_that_all_have_left)
+{
+    Server server;
+    std::vector<Peer> peers;
+    for (int i = 0; i < 100; i++) {
+        peers.push_back(Peer::connect(server.port));
+        peers.back().expect_line(GREETING);
+    }
+    server.stop();
+    size_t left = 0;
+    for (size_t at = 0; (at = server.log.find("si è scollegato.\n", at))
+                        != string::npos; at++)
+        left++;
+    check_equal(left, peers.size(), "how many have left");
+}
+
 // 3 MB wait for a reader that has stopped, another floods: still at once.
 TEST(stuck_readers_and_floods_do_not_delay_the_end)
 {

@@ -54,18 +54,18 @@ struct Workload {
     Mode mode;
     int clients;
     int senders;
-    int in_flight;  // messages of one sender that have not come back yet
-    size_t bytes;   // of a message's text, without name and '\n'
+    int in_flight;       // messages of one sender that have yet to come back
+    size_t bytes;        // of a message's text, without name and '\n'
     double seconds;      // so long they send
     size_t flood_bytes;  // text sent in all, in a FLOOD; else 0
 };
 
 struct Result {
-    double deliveries = 0;  // a second: one message to one client is one
-    double p50 = 0;         // latency from the sender's send() to the recv()
-    double p99 = 0;         // of a receiver, in seconds
-    double cpu = 0;         // seconds of processor time of the server
-    double cpu_each = 0;    // the same, for one delivery
+    double deliveries = 0;    // a second: one message to one client is one
+    double p50 = 0;           // latency from the sender's send() to the recv()
+    double p99 = 0;           // of a receiver, in seconds
+    double seconds_each = 0;  // the time for one delivery
+    double cpu_each = 0;      // processor time of the server for one
 };
 
 // Seconds since some moment.
@@ -394,7 +394,7 @@ inline Result Room::summary(double seconds, double cpu)
     result.deliveries = static_cast<double>(count) / seconds;
     result.p50 = part(50);
     result.p99 = part(99);
-    result.cpu = cpu;
+    result.seconds_each = seconds / static_cast<double>(count);
     result.cpu_each = cpu / static_cast<double>(count);
     return result;
 }

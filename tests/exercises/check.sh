@@ -74,7 +74,8 @@ history)
     ;;
 poll)
     # They count a thread for each client (leave_by() in test_leaving.cpp).
-    others='by_quit by_end_of_stream by_half_close in_the_middle_of_a_line
+    others='by_quit by_end_of_stream by_closing_with_unread_text
+        by_half_close in_the_middle_of_a_line
         in_the_middle_of_a_character by_reset
         quit_without_a_newline_at_the_end_is_a_quit'
     ;;

@@ -3,6 +3,7 @@
 # make test   all tests (needs cmake)
 # make experiment NAME=no_lock   breaks a copy of the chat, and shows it
 # make exercise NAME=list        tries whether you have solved an exercise
+# make bench  how fast it is; VARIANTS=1: other shapes of broadcast, too
 # make clean
 
 CXX ?= g++
@@ -53,7 +54,10 @@ exercise: server client
 	    tests/exercises/exercises.cpp -o build/exercises -pthread
 	@build/exercises $(NAME)
 
+bench:
+	@tests/bench/run.sh
+
 clean:
 	rm -rf build server client server.exe client.exe server.log
 
-.PHONY: all run test experiment exercise clean
+.PHONY: all run test experiment exercise bench clean

@@ -347,9 +347,10 @@ good[python_glued]='Anna: b'
 demo_python_glued() {
     start_server
     join_python Anna
-    for _ in {1..5}; do
+    for _ in {1..10}; do
         : > Anna
         kill -STOP "$server" # it is busy, let us say
+        until [ "$(ps -o stat= -p "$server" | cut -c 1)" = T ]; do :; done
         send Anna a
         send Anna b
         sleep 0.2 # b leaves when a has been acknowledged (Nagle's algorithm)

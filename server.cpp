@@ -398,9 +398,9 @@ static void client_handler(Client& me)
 
 // Puts a message into the outbox, for everyone in the room, and returns how
 // long the outbox is now. Python: broadcast, which sends to each client in
-// turn; here main does, so that the thread that reads from one client never
-// waits for another. With a `sender`: waits while that client has said its
-// SHARE of this round, or the OUTBOX is full; the caller holds no mutex then.
+// turn; here main does, so that the thread that reads from one client sends to
+// no other. With a `sender`: waits while that client has said its SHARE of this
+// round, or the OUTBOX is full; the caller holds no mutex then.
 static std::size_t broadcast(const std::string& msg,
                              const std::string& prefisso, Client* sender)
 {

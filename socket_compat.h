@@ -459,7 +459,7 @@ struct Message {
 };
 
 // TCP is a stream: it keeps the bytes in order, but not what was sent
-// together (RFC 9293, section 3.4). An Inbox collects what recv() brings until
+// together (RFC 9293, section 2.2). An Inbox collects what recv() brings until
 // it makes a message. One thread uses it at a time. From a line peer '\n' ends
 // a message; from a bare one the end of what recv() brought does, and for the
 // server '\n' as well.

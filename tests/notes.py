@@ -31,7 +31,7 @@ CODE = ["server.cpp", "client.cpp", "socket_compat.h", "Makefile",
         "tests/python_version/server.py", "tests/python_version/client.py"]
 LIMIT = 120  # seconds; whatever takes longer hangs
 # Names that the texts speak of, and that the project does not use.
-KNOWN = set("""ipconfig ssize_t queue.Queue threading.Condition epoll kqueue step up backtrace
+KNOWN = set("""ipconfig ssize_t threading.Condition epoll kqueue step up backtrace
 bt ciao skipped""".split())
 
 misses = []

@@ -37,4 +37,11 @@ set -- "$work/server" "$work/floor"
     variant "$patch" || exit 2
     set -- "$@" "$(sed -n 's/^Title: //p' "$patch")" "$work/$name/server"
 done
-cd "$work" && ./bench "$@"
+# In a network of its own, where the system lets us: nobody else's traffic and
+# no rules of a firewall come in between.
+cd "$work" || exit 2
+if unshare -rn ip link set lo up 2> /dev/null; then
+    unshare -rn sh -c 'ip link set lo up && exec "$@"' - ./bench "$@"
+else
+    ./bench "$@"
+fi

@@ -615,6 +615,9 @@ fi
 field Title
 echo
 sed -n '/^---/,$p' "$patch"
+if [ "$mode" = show ] && [ -t 0 ]; then
+    read -r -p "Guess what will happen, then press Enter. "
+fi
 echo "--- as it is:"
 end=$'\n' demonstrate "$as_it_is" | tee "$work/good"
 echo "--- changed:"
@@ -624,5 +627,7 @@ if [ "$mode" = check ]; then
     check_texts
     check_test
 else
+    grep -aqF -- "$(field Shows)" "$work/bad" \
+        || echo "(It does not show every time: run it again.)"
     echo "(That was a copy, and is gone; your files are as they were.)"
 fi

@@ -12,7 +12,6 @@
 
 #include "socket_compat.h"
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -149,14 +148,15 @@ static void read_arguments(const std::vector<std::string>& words)
 // Python: connection_thread.join(timeout=DEFAULT_TIMEOUT).
 static void connect_to_server()
 {
-    std::packaged_task<void()> connection(connect_with_timeout);
+    // (static: start_thread() wants a function, which can see nothing else.)
+    static std::packaged_task<void()> connection(connect_with_timeout);
     std::future<void> done = connection.get_future();
-    std::thread connection_thread(std::move(connection));
+    std::thread connection_thread = start_thread([] { connection(); });
     const auto deadline = steady_clock::now() + DEFAULT_TIMEOUT;
     bool is_done = false;
     while (!is_done && !interrupted && steady_clock::now() < deadline)
         is_done = done.wait_for(TICK) == std::future_status::ready;
-    if (is_done && connection_successful) {
+    if (is_done && connection_successful && !interrupted) {
         connection_thread.join();
         return;
     }
@@ -197,12 +197,16 @@ static void read_greeting()
 // left and DEFAULT_TIMEOUT has passed since. Only receive() calls it.
 static bool read_message(Message& message)
 {
-    static auto deadline = steady_clock::time_point::max();
+    const auto NEVER = steady_clock::time_point::max();
+    static auto deadline = NEVER;
     char buffer[DEFAULT_BUFF];
     for (;;) {
         const auto now = steady_clock::now();
-        if (leaving || interrupted)  // from the first time on: later is later
-            deadline = std::min(deadline, now + DEFAULT_TIMEOUT);
+        if ((leaving || interrupted) && deadline == NEVER) {
+            deadline = now + DEFAULT_TIMEOUT;
+            if (interrupted)
+                show("Uscendo dalla chat...");
+        }
         if (now >= deadline)
             return false;
         if (rows > 0)
@@ -264,8 +268,9 @@ static void connect_with_timeout()
     for (addrinfo* ADDR = error == 0 ? addresses : nullptr;
          ADDR && !connection_successful; ADDR = ADDR->ai_next) {
         client_socket = ::socket(AF_INET, SOCK_STREAM, 0);
-        if (::connect(client_socket, ADDR->ai_addr,
-                      static_cast<socklen_t>(ADDR->ai_addrlen)) == 0) {
+        if (client_socket != NO_SOCKET
+            && ::connect(client_socket, ADDR->ai_addr,
+                         static_cast<socklen_t>(ADDR->ai_addrlen)) == 0) {
             set_no_delay(client_socket);
             connection_successful = true;
         } else {
@@ -289,11 +294,11 @@ static void receive()
     while (read_message(message) && !message.is_quit())
         show(message.text);
     shutdown_socket(client_socket);  // in case main is stuck in a send()
-    if (leaving && !interrupted)
+    const bool has_left = leaving;  // main may set it meanwhile
+    if (has_left && !interrupted)
         return;  // main waits for this thread, and ends the program
-    if (!leaving)
-        show(interrupted ? "Uscendo dalla chat..."
-                         : "La connessione con il server e' stata interrotta");
+    if (!has_left && !interrupted)
+        show("La connessione con il server e' stata interrotta");
     drop_typed();  // half a line would go to the shell, as a command
     close_window();
     std::_Exit(interrupted ? 0 : 1);  // Python: os._exit(1)
@@ -327,8 +332,7 @@ static void close()
 {
     if (is_lost || leaving.exchange(true))
         return;  // receive() will say so; or it has been done
-    if (interrupted)
-        show("Uscendo dalla chat...");
+    go_on_after_ctrl_s();  // receive() may be stuck in a print()
     send_message("{quit}");
 }
 
@@ -337,7 +341,8 @@ int main(int argc, char* argv[])
     start_sockets();
     read_arguments(arguments(argc, argv));
     on_interrupt([](int) {
-        interrupted = true;
+        if (!interrupted.exchange(true))
+            end_within(3);  // more than DEFAULT_TIMEOUT
         if (!end_input())  // on Windows: this is a thread like any other there
             close();
     });
@@ -349,12 +354,12 @@ int main(int argc, char* argv[])
     connect_to_server();
     open_window();
     read_greeting();
-    std::thread receive_thread(receive);
+    std::thread receive_thread = start_thread(receive, close_window);
     std::string line;
     while (!interrupted && std::getline(std::cin, line)) {
-        empty_entry();
         if (!send(line))
             break;
+        empty_entry();  // may wait: Ctrl+S can have stopped the terminal
     }
     close();
     receive_thread.join();

@@ -15,6 +15,8 @@
 #include <cstdio>
 #include <iostream>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 using std::chrono::milliseconds;
@@ -52,6 +54,7 @@ const milliseconds UNTIL_WOKEN{200};  // shutdown() wakes no WSAPoll()
 inline void close_socket(socket_t s) { ::closesocket(s); }
 inline int poll_one(pollfd* p, int ms) { return ::WSAPoll(p, 1, ms); }
 inline bool would_block() { return ::WSAGetLastError() == WSAEWOULDBLOCK; }
+inline bool no_descriptors() { return ::WSAGetLastError() == WSAEMFILE; }
 
 inline void set_nonblocking(socket_t s)
 {
@@ -115,10 +118,20 @@ inline void on_interrupt(void (*handler)(int))
     }, TRUE);
 }
 
+// Ends the program with code 0 after so many seconds, whatever is stuck.
+inline void end_within(unsigned seconds)
+{
+    std::thread([seconds] {
+        std::this_thread::sleep_for(std::chrono::seconds(seconds));
+        std::_Exit(0);
+    }).detach();
+}
+
 inline bool is_terminal() { return false; }  // NOTE: plain lines here
 inline int terminal_rows() { return 0; }
 inline void watch_terminal() {}
 inline void drop_typed() {}
+inline void go_on_after_ctrl_s() {}
 inline void stop_program() {}
 inline std::atomic<bool> stop_asked{false};
 inline std::atomic<bool> has_gone_on{false};
@@ -151,6 +164,7 @@ const milliseconds UNTIL_WOKEN{-1};  // shutdown() wakes who is in poll()
 inline void close_socket(socket_t s) { ::close(s); }
 inline int poll_one(pollfd* p, int ms) { return ::poll(p, 1, ms); }
 inline bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
+inline bool no_descriptors() { return errno == EMFILE || errno == ENFILE; }
 
 inline void set_nonblocking(socket_t s)
 {
@@ -178,8 +192,16 @@ inline std::vector<std::string> arguments(int argc, char* argv[])
 
 inline void start_sockets()
 {
-    // Else a send() to a peer that has gone ends the program: signal(7).
+    // Else a send() to a peer that has gone, or a log that is longer than
+    // `ulimit -f` allows, ends the program: signal(7).
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
+    // Descriptors 0 to 2 are taken, also after `./server >&-`: else a socket
+    // could get one of them, and with it what is printed.
+    int fd = ::open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2)
+        fd = ::open("/dev/null", O_RDWR);
+    ::close(fd);
 }
 
 // Calls `handler` on Ctrl+C and Ctrl+\, kill, and when the terminal goes away.
@@ -192,6 +214,16 @@ inline void on_interrupt(void (*handler)(int))
     ::sigaction(SIGQUIT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);
     ::sigaction(SIGHUP, &action, nullptr);
+}
+
+// Ends the program with code 0 after so many seconds, whatever is stuck. A
+// signal handler may call it.
+inline void end_within(unsigned seconds)
+{
+    struct sigaction action = {};
+    action.sa_handler = [](int) { ::_exit(0); };
+    ::sigaction(SIGALRM, &action, nullptr);
+    ::alarm(seconds);
 }
 
 // True if people read and write here, at a terminal that knows sequences like
@@ -212,6 +244,16 @@ inline int terminal_rows()
 // Forgets what has been typed and not been read.
 inline void drop_typed() { ::tcflush(1, TCIFLUSH); }
 
+// If Ctrl+S has stopped the terminal, it goes on: it takes both calls. A signal
+// handler may call it.
+inline void go_on_after_ctrl_s()
+{
+    if (::tcgetpgrp(1) != ::getpgrp())
+        return;  // in the background the calls would stop the program
+    ::tcflow(1, TCOOFF);
+    ::tcflow(1, TCOON);
+}
+
 // The first is set by Ctrl+Z: who sees it gives the terminal back, and calls
 // stop_program(). The second, when the program goes on after a stop.
 inline std::atomic<bool> stop_asked{false};
@@ -231,7 +273,7 @@ inline void watch_terminal()
     ::sigaction(SIGCONT, &action, nullptr);
 }
 
-// The thread that calls it gets no interrupts: they go to main.
+// The thread that calls it gets no interrupts: another one does.
 inline void ignore_interrupts()
 {
     sigset_t signals;
@@ -245,8 +287,7 @@ inline void ignore_interrupts()
 inline bool end_input()
 {
     const int old_errno = errno;  // whom the signal interrupts may look at it
-    ::tcflow(1, TCOOFF);  // if Ctrl+S has stopped the terminal, it goes on: it
-    ::tcflow(1, TCOON);   // takes both; where it is no terminal they do nothing
+    go_on_after_ctrl_s();
     const int nothing = ::open("/dev/null", O_RDONLY);
     const bool done = nothing >= 0 && ::dup2(nothing, 0) == 0;
     if (nothing > 0)
@@ -361,11 +402,27 @@ inline void finish_socket(socket_t s, milliseconds limit)
 
 // Python's print(): one whole line, at once, even when several threads print
 // (stdio locks the stream for each call) and when standard output is a file.
-inline void print(const std::string& text, const char* end = "\n")
+// False: not all of it could be written.
+inline bool print(const std::string& text, const char* end = "\n")
 {
     const std::string line = text + end;
-    std::fwrite(line.data(), 1, line.size(), stdout);
-    std::fflush(stdout);
+    const std::size_t n = std::fwrite(line.data(), 1, line.size(), stdout);
+    return std::fflush(stdout) == 0 && n == line.size();
+}
+
+// Python's Thread(target=run).start(). If the system gives no thread it calls
+// `give_up`, says so, and ends the program.
+inline std::thread start_thread(void (*run)(), void (*give_up)() = nullptr)
+{
+    try {
+        return std::thread(run);
+    } catch (const std::system_error&) {
+        if (give_up)
+            give_up();
+        print("Il sistema non ha più risorse: chiudi qualche programma e"
+              " riprova.");
+        std::_Exit(1);
+    }
 }
 
 // Python's int(), for a port: -1 unless the text is a whole number from

@@ -296,6 +296,7 @@ thread_not_joined)
     kill -INT $started
     ;;
 no_more_threads)
+    change server.cpp 's/= start_thread(write_log)/= std::thread(write_log)/'
     build server
     # A thread's stack is as large as `ulimit -s` says.
     (ulimit -s 1000000 && ulimit -v 500000 && exec timeout 5 ./server 0) \

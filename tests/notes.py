@@ -195,9 +195,10 @@ def test_twins():
 
 def all_tests():
     """The names of all tests, found as CMakeLists.txt does."""
-    names = set()
-    for file in (SOURCE / "tests").glob("test_*.cpp"):
-        names |= {file.stem[5:] + "." + name for name in
+    names = {"fuzz.replay", "fuzz.text"}
+    tests = SOURCE / "tests"
+    for file in [*tests.glob("test_*.cpp"), *tests.glob("fuzz/*.cpp")]:
+        names |= {file.stem.replace("test_", "") + "." + name for name in
                   re.findall(r"^TEST\((\w+)\)", file.read_text(), re.M)}
     for prefix, file in [("build", "build.sh"), ("console", "console.sh"),
                          ("messages", "messages.sh")]:
@@ -395,7 +396,8 @@ def run_gdb(session):
             said.seek(0)
             lines = said.read().replace(ports["5300"], "5300").splitlines()
     lines = [line for line in lines if line and not re.match(
-        r"\+shell |\[Thread debugging|Using host libthread|warning: ", line)]
+        r"\+shell |\[Thread debugging|Using host libthread|warning: "
+        r"|In attesa |127.0.0.1:\d+ si è collegato", line)]  # the log: see there
     return [re.sub(r"^\+", "(gdb) ", line) for line in lines]
 
 

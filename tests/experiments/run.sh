@@ -291,18 +291,18 @@ demo_map_changes() {
     sanitizer_report
 }
 
-good[detached]='the log: 100 left'
+good[detached]='the log: 200 left'
 demo_detached() {
     start_server
-    for i in {1..100}; do
+    for i in {1..200}; do
         connect "$i" && hears "$i" CIAO
     done
     echo "the log: $(grep -ac 'si è collegato' log) came"
     press_ctrl_c
     has_ended 10
     left=$(grep -ac 'si è scollegato' log)
-    if [ "$left" -lt 100 ]; then
-        echo "the log: not all of the 100 left"
+    if [ "$left" -lt 200 ]; then
+        echo "the log: not all of the 200 left"
     else
         echo "the log: $left left"
     fi

@@ -2,7 +2,7 @@
 // sockets and pipes, compare what comes back byte for byte.
 //
 // Tests are black boxes: they see what a user or a peer sees. No port is
-// fixed, no time is measured; LIMIT is only there so that a hang ends.
+// fixed, no test fails for a time; LIMIT is only there so that a hang ends.
 // CHAT_SERVER and CHAT_CLIENT in the environment replace the two programs
 // (other builds, or Windows programs under wine).
 
@@ -10,6 +10,7 @@
 #define SUPPORT_H
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -47,9 +48,21 @@ inline milliseconds limit_of_patience()
     return milliseconds(value && *value ? std::atoi(value) : 60000);
 }
 const milliseconds LIMIT = limit_of_patience();
+
+// What the server tells a peer: a message.
 const string GREETING = "CIAO! Digita il tuo Nome seguito dal tasto Invio!";
+const string IS_FULL = "Il server è pieno: riprova più tardi.";
+const string GIVES_WAY = "Il server è pieno, e chi non ha un nome cede il"
+                         " posto: riprova più tardi.";
+const string NO_RESOURCES
+    = "Il server non ha più risorse: riprova più tardi.";
+
+// What the programs print, the last one both of them: a line.
 const string INTERRUPTED
     = "La connessione con il server e' stata interrotta\n";
+const string LEAVING = "Uscendo dalla chat...\n";
+const string CANNOT_START
+    = "Il sistema non ha più risorse: chiudi qualche programma e riprova.\n";
 
 // --- checks -----------------------------------------------------------------
 
@@ -58,7 +71,8 @@ inline string printable(const string& bytes)
     string text;
     for (const char c : bytes) {
         char hex[8];
-        std::snprintf(hex, sizeof hex, "\\x%02x", static_cast<unsigned char>(c));
+        std::snprintf(hex, sizeof hex, "\\x%02x",
+                      static_cast<unsigned char>(c));
         text += c >= ' ' && c <= '~' ? string(1, c) : c == '\n' ? "\\n" : hex;
     }
     if (text.size() > 1500)
@@ -367,7 +381,7 @@ public:
     Stream out;    // its standard output: read
     string errors;  // its standard error, once it has ended
 
-    // `limit_files`: 0, or the number of descriptors it may have.
+    // `prepare` runs in the new process, before the program does.
     Program(const string& command, const std::vector<string>& arguments,
             const std::function<void()>& prepare = nullptr)
     {
@@ -502,14 +516,63 @@ public:
     }
 };
 
-// One number of /proc/PID/status ("VmRSS", "Threads").
-inline long status_of(pid_t pid, const string& key)
+// --- what the system knows and allows ---------------------------------------
+
+// One number of /proc/PID/status ("VmRSS", "Threads"). -1: it is not there, as
+// the memory of a process that has ended.
+inline long status_if_any(pid_t pid, const string& key)
 {
     std::ifstream file("/proc/" + std::to_string(pid) + "/status");
     for (string line; std::getline(file, line);)
         if (line.compare(0, key.size() + 1, key + ":") == 0)
             return std::atol(line.c_str() + key.size() + 1);
-    skip("no /proc/PID/status here");
+    return -1;
+}
+
+inline long status_of(pid_t pid, const string& key)
+{
+    const long value = status_if_any(pid, key);
+    if (value < 0)
+        skip("no /proc/PID/status here");
+    return value;
+}
+
+// How many descriptors a process has open.
+inline long descriptors_of(pid_t pid)
+{
+    DIR* directory
+        = ::opendir(("/proc/" + std::to_string(pid) + "/fd").c_str());
+    if (!directory)
+        skip("no /proc/PID/fd here");
+    long count = 0;
+    while (const dirent* entry = ::readdir(directory))
+        count += entry->d_name[0] != '.';
+    ::closedir(directory);
+    return count;
+}
+
+using Resource = decltype(RLIMIT_AS);  // an enum here, an int elsewhere
+
+// Sets a limit of a process (0: of the caller's own). Only the "soft" one,
+// which anybody may raise again up to the "hard" one.
+inline void set_limit(pid_t pid, Resource which, rlim_t size)
+{
+    rlimit limit = {};
+    ::prlimit(pid, which, nullptr, &limit);
+    limit.rlim_cur = std::min(size, limit.rlim_max);
+    check(::prlimit(pid, which, &limit, nullptr) == 0,
+          string("prlimit: ") + std::strerror(errno));
+}
+
+// Lets this program, and those that it starts, have so many descriptors.
+inline bool can_open(rlim_t files)
+{
+    rlimit limit = {};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < files)
+        return false;
+    limit.rlim_cur = std::max(limit.rlim_cur, files);
+    return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
 // True in a build with a sanitizer, whose memory and threads are its own.

@@ -63,7 +63,8 @@ TEST(no_answer_means_5300)
         if (line.find("La porta 5300 non è disponibile") == 0) {
             server.expect_exit(1);
         } else {
-            check_equal(line, string("In attesa di connessioni... (porta 5300)"),
+            check_equal(line,
+                        string("In attesa di connessioni... (porta 5300)"),
                         "what it says");
             server.signal(SIGINT);
             server.expect_exit(0);
@@ -119,6 +120,6 @@ TEST(ctrl_c_at_a_question_leaves)
     Program client(client_program(), {});
     client.out.expect("Inserire l'ip del Server host: ");
     client.signal(SIGINT);
-    client.out.skip_to("Uscendo dalla chat...\n");
+    client.out.skip_to(LEAVING);
     client.expect_exit(0);
 }

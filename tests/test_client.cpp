@@ -74,7 +74,7 @@ TEST(ctrl_c_leaves_politely)
         anna.out.expect_line(Peer::welcome("Anna"));
         bruno.expect_line("Anna si è unito all chat!");
         anna.signal(number);
-        anna.out.expect_line("Uscendo dalla chat...");
+        anna.out.expect(LEAVING);
         anna.out.expect_end();
         anna.expect_exit(0);
         bruno.expect_line("Anna ha abbandonato la Chat.");
@@ -92,7 +92,7 @@ TEST(ctrl_c_sends_quit)
     peer.expect("{quit}\n");
     peer.send("ancora questo\n");
     peer.close();
-    client.out.expect("Uscendo dalla chat...\nancora questo\n");
+    client.out.expect(LEAVING + "ancora questo\n");
     client.expect_exit(0);
 }
 
@@ -204,7 +204,7 @@ TEST(connecting_has_a_time_limit)
     Client impatient(ntohs(address.sin_port));
     pause_for(300);
     impatient.signal(SIGINT);
-    impatient.out.expect_line("Uscendo dalla chat...");
+    impatient.out.expect(LEAVING);
     impatient.expect_exit(0);
     ::close(fd);
 }

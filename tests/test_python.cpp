@@ -153,7 +153,7 @@ TEST(all_kinds_in_one_room_of_ours)
                            static_cast<Stream*>(&netcat)})
         stream->expect_line("Nostro: sono C++");
     python.signal(SIGINT);
-    python.out.expect_line("Uscendo dalla chat...");
+    python.out.expect(LEAVING);
     python.expect_exit(0);
     netcat.expect_line("Pitone ha abbandonato la Chat.");
     ours.out.expect_line("Pitone ha abbandonato la Chat.");
@@ -181,7 +181,7 @@ TEST(both_clients_in_a_python_room)
     python.out.expect_line("Nostro: sono C++");
     ours.out.expect_line("Nostro: sono C++");
     ours.signal(SIGTERM);
-    ours.out.expect_line("Uscendo dalla chat...");
+    ours.out.expect(LEAVING);
     ours.expect_exit(0);
     python.out.expect_line("Nostro ha abbandonato la Chat.");
 }

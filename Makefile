@@ -4,6 +4,9 @@
 # make experiment NAME=no_lock   breaks a copy of the chat, and shows it
 # make exercise NAME=list        tries whether you have solved an exercise
 # make bench  how fast it is; VARIANTS=1: other shapes of broadcast, too
+# make fuzz   any bytes, then random peers, for SECONDS=60 each (needs clang++)
+# make soak   a crowd that misbehaves, for SECONDS=600, and a million messages
+# make attacks   how long a message takes under each attack: seven minutes
 # make clean
 
 CXX ?= g++
@@ -37,10 +40,11 @@ run: server client
 	kill $$server 2>/dev/null; wait $$server; \
 	exit $$code
 
+BUILD = cmake -S . -B build && cmake --build build --parallel 2
+
 test:
-	cmake -S . -B build
-	cmake --build build --parallel 2
-	ctest --test-dir build --output-on-failure --parallel 2
+	$(BUILD)
+	ctest --test-dir build --output-on-failure --parallel 4
 
 # Without a NAME they list the names.
 experiment:
@@ -57,7 +61,22 @@ exercise: server client
 bench:
 	@tests/bench/run.sh
 
+fuzz:
+	@($(BUILD)) > /dev/null
+	@tests/fuzz/run.sh $(or $(SECONDS),60)
+	@SECONDS=$(or $(SECONDS),60) build/tests/fuzz_peers
+
+soak:
+	@($(BUILD)) > /dev/null
+	@SECONDS=$(or $(SECONDS),600) build/tests/soak \
+	    coming_going_talking_misbehaving
+	@MESSAGES=1000000 build/tests/soak a_million_messages
+
+attacks:
+	@($(BUILD)) > /dev/null
+	@ATTACKS=1 build/tests/test_hostile_peers
+
 clean:
 	rm -rf build server client server.exe client.exe server.log
 
-.PHONY: all run test experiment exercise bench clean
+.PHONY: all run test experiment exercise bench fuzz soak attacks clean

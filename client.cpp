@@ -1,369 +1,331 @@
-// client.cpp - the chat client: shows what the server sends, and sends what
-// is typed. A console stands in for the window of the Python version.
+// client.cpp - the chat client: shows what the server sends, and sends what is
+// typed. A console stands in for the window of the Python version.
 //
 //   compile   g++ -std=c++17 client.cpp -o client    (Windows: add -lws2_32)
 //   run       ./server              in a first terminal
 //             ./client 127.0.0.1    in a second one, and in a third
 //
-// The functions have the names and the order of the Python version,
-// tests/python_version/client.py. Two threads share the work:
-//   receive   waits for the server and shows what comes
-//   main      waits for the keyboard and sends what was typed
+// The functions of the Python version, tests/python_version/client.py, come
+// first, in its order; then what they need; main is last. Two threads:
+//   receive   waits for the server, and shows what comes
+//   main      waits for the keyboard, and sends what was typed
+//
+// System functions are called with :: in front: ::send is not our send(). A
+// "bare" server (the Python version) does not end its messages with '\n'.
 
 #include "socket_compat.h"
 
-#include <atomic>
-#include <chrono>
-#include <cstdlib>
 #include <future>
-#include <iostream>
 #include <thread>
 
-using std::chrono::steady_clock;
-
 const int DEFAULT_PORT = 5300;
-const std::size_t DEFAULT_BUFF = 1024;     // bytes of one recv()
-const milliseconds DEFAULT_TIMEOUT{2000};  // for connecting, for the greeting,
-                                           // and for the server to close
-const milliseconds TICK{100};   // receive() notices within one that we leave
-const milliseconds PAUSE{250};  // it ends the greeting of a bare server
-const milliseconds GAP{50};     // between two messages to a bare server
+const size_t DEFAULT_BUFF = 1024;          // bytes of a message
+const size_t PREFIX = 130;                 // of these: 32 characters, and ": "
+const milliseconds DEFAULT_TIMEOUT{2000};  // to connect, and for an answer
+const milliseconds PAUSE{250};    // after a greeting that has no '\n'
+const milliseconds GAP{50};       // between two messages to a bare server
+const milliseconds SILENCE{5000};  // then we say that nobody answers
+const milliseconds TICK{100};     // how often we look for Ctrl+C
+const string QUIT = "{quit}";
+const string USAGE = "Uso: ./client [INDIRIZZO [PORTA]]\n"
+    "Entra nella chat; prima va avviato ./server. INDIRIZZO è quello del"
+    " server, o\nil suo nome, PORTA va da 1 a 65535; quello che manca viene"
+    " chiesto.\nPer uscire: {quit}, oppure Ctrl+C.";
 
-// static: known in this file only
-static std::string HOST;                    // the server's address or name
+// static: known only in this file
+static string HOST;                         // the server's address or name
 static int PORT = -1;                       // -1: not known yet
 static socket_t client_socket = NO_SOCKET;  // main sends, receive() receives
-static bool is_line_server = false;  // its messages end with '\n', so do ours
-static Inbox inbox;                  // from the server; for receive(), and for
-                                     // main before that thread has started
-static std::atomic<bool> connection_successful{false};
-static std::atomic<bool> interrupted{false};  // Ctrl+C was pressed
-static std::atomic<bool> leaving{false};  // close() was called: exit code 0
-static std::atomic<bool> is_lost{false};  // send() found no connection
+// What has arrived. main uses it until receive() starts; after that only
+// receive() does, but both read `lines`, which no longer changes. (false: not
+// yet known whether messages end with '\n'.)
+static Inbox inbox{4 * DEFAULT_BUFF, false};
 
-static bool start_chat();
-static void connect_with_timeout();
-static void receive();
-static bool send(const std::string& msg);
-static void close();
+// For both threads: until when we wait for the server to close (NEVER: we are
+// not leaving), and since when an answer is due (NEVER: none is).
+const auto NEVER = steady_clock::time_point::max();
+static std::atomic<steady_clock::time_point> leave_by{NEVER};
+static std::atomic<steady_clock::time_point> asked_at{NEVER};
 
-// --- the console is the window ----------------------------------------------
-//
-// On a terminal the messages scroll in all rows but the last (its "scroll
-// region"), and the last row is the entry line, where the terminal itself
-// echoes and edits what is typed: a message that arrives cannot get into it.
-// Elsewhere (a pipe, TERM=dumb, Windows) there are plain lines, and no sequence
-// at all: for a debugger in the same terminal, start it with TERM=dumb.
-
-static std::atomic<int> rows{0};  // of the terminal; 0: plain lines
-
-// Divides the terminal: the region for the messages, the last row for typing.
-static void divide_window()
-{
-    rows = terminal_rows();
-    const std::string last = std::to_string(rows);
-    // Save the cursor, since the next moves it; the region; restore the cursor,
-    // and put it on the last row. (xterm's "Control Sequences" names them all.)
-    if (rows >= 3)
-        print("\0337\033[1;" + std::to_string(rows - 1) + "r\0338\033[" + last
-              + "d", "");
-}
-
-// Looks, at each tick, whether Ctrl+Z was pressed, the program goes on after a
-// stop, or the terminal has another size.
-// NOTE: a size that changes while messages pour in can hide half a typed line,
-// since they are on their way for the old one. It is sent whole all the same.
-static void refresh_window()
-{
-    bool divide = has_gone_on.exchange(false) || terminal_rows() != rows;
-    if (stop_asked.exchange(false)) {
-        print("\033[r\033[999;1H\033[K", "");
-        stop_program();
-        divide = true;
-    }
-    if (divide)
-        divide_window();
-}
-
-// Opens the window: the screen is empty, what stood there is scrolled away.
-static void open_window()
-{
-    if (!is_terminal() || terminal_rows() == 0)
-        return;
-    watch_terminal();
-    print("\033[22;0t\033]0;WhatsChat\a", "");  // its title, for the old one
-    print(std::string(static_cast<std::size_t>(terminal_rows()), '\n'), "");
-    divide_window();
-}
-
-// Shows a message above the entry line, which stays as it is: save the cursor,
-// go to the last row of the region, to a new line, and back. (ESC E, not '\n',
-// at which the terminal could put in the echo of a letter, up there.)
-static void show(const std::string& text)
-{
-    if (rows < 3)
-        print(text);
-    else
-        print("\0337\033[" + std::to_string(rows - 1) + ";1H\033E" + text
-              + "\0338", "");
-}
-
-// Empties the entry line: what stood there was sent. What has been typed since
-// then stands before the cursor, and stays.
-static void empty_entry()
-{
-    if (rows > 0)
-        print("\033[K", "");
-}
-
-// Gives the terminal back; the messages stay on it.
-static void close_window()
-{
-    if (rows.exchange(0) > 0)
-        print("\033[r\033[999;1H\033[K\033[23;0t", "");
-}
-
-// --- helpers: what Python's library did, or nobody did ----------------------
-
-// Takes HOST and PORT from the command line, as far as they are there. Ends
-// the program if there is something else.
-static void read_arguments(const std::vector<std::string>& words)
-{
-    if (words.size() > 0)
-        HOST = words[0];
-    if (words.size() > 1)
-        PORT = parse_port(words[1], 1);
-    const bool help = words.size() == 1 && HOST == "--help";
-    if (help || words.size() > 2 || (words.size() == 2 && PORT < 0)) {
-        print("Uso: ./client [INDIRIZZO [PORTA]]\n"
-              "Entra nella chat; prima va avviato ./server. INDIRIZZO è quello"
-              " del server, o\nil suo nome, PORTA va da 1 a 65535; quello che"
-              " manca viene chiesto.\nPer uscire: {quit}, oppure Ctrl+C.");
-        std::exit(help ? 0 : 2);
-    }
-}
-
-// Runs connect_with_timeout() in a thread of its own, which may take
-// DEFAULT_TIMEOUT; a name server that does not answer can keep it longer.
-// Python: connection_thread.join(timeout=DEFAULT_TIMEOUT).
-static void connect_to_server()
-{
-    // (static: start_thread() wants a function, which can see nothing else.)
-    static std::packaged_task<void()> connection(connect_with_timeout);
-    std::future<void> done = connection.get_future();
-    std::thread connection_thread = start_thread([] { connection(); });
-    const auto deadline = steady_clock::now() + DEFAULT_TIMEOUT;
-    bool is_done = false;
-    while (!is_done && !interrupted && steady_clock::now() < deadline)
-        is_done = done.wait_for(TICK) == std::future_status::ready;
-    if (is_done && connection_successful && !interrupted) {
-        connection_thread.join();
-        return;
-    }
-    if (interrupted)
-        print("Uscendo dalla chat...");
-    else
-        print("Connessione non riuscita\nIl server " + HOST
-              + " è avviato, e la sua porta è " + std::to_string(PORT) + "?");
-    // NOTE: the thread may be stuck in a call that nothing can end, so the
-    // program ends at once, as Python's does with os._exit(1).
-    std::_Exit(interrupted ? 0 : 1);
-}
-
-// Waits for the greeting, DEFAULT_TIMEOUT at most: if it ends with '\n' so do
-// all messages of this server, and it wants ours to. A bare one (the Python
-// version) takes what one recv() brings it for a message.
-static void read_greeting()
-{
-    const auto deadline = steady_clock::now() + DEFAULT_TIMEOUT;
-    char buffer[DEFAULT_BUFF];
-    milliseconds wait = DEFAULT_TIMEOUT;
-    int n = 1;
-    while (!is_line_server && n > 0 && inbox.received.size() < DEFAULT_BUFF
-           && steady_clock::now() < deadline) {
-        n = recv_some(client_socket, buffer, sizeof buffer, wait);
-        if (n > 0) {
-            inbox.received.append(buffer, static_cast<std::size_t>(n));
-            is_line_server = inbox.received.back() == '\n';
-        }
-        wait = PAUSE;
-    }
-    inbox.lines = is_line_server;
-    inbox.chunks = !is_line_server;
-    inbox.limit = 4 * DEFAULT_BUFF;  // whatever the server sends
-}
-
-// Waits for the next message. False: the connection has ended, or the user has
-// left and DEFAULT_TIMEOUT has passed since. Only receive() calls it.
-static bool read_message(Message& message)
-{
-    const auto NEVER = steady_clock::time_point::max();
-    static auto deadline = NEVER;
-    char buffer[DEFAULT_BUFF];
-    for (;;) {
-        const auto now = steady_clock::now();
-        if ((leaving || interrupted) && deadline == NEVER) {
-            deadline = now + DEFAULT_TIMEOUT;
-            if (interrupted)
-                show("Uscendo dalla chat...");
-        }
-        if (now >= deadline)
-            return false;
-        if (rows > 0)
-            refresh_window();
-        if (next_message(inbox, message))
-            return true;
-        if (inbox.at_end)
-            return false;
-        const int n = recv_some(client_socket, buffer, sizeof buffer, TICK);
-        if (n > 0)
-            inbox.received.append(buffer, static_cast<std::size_t>(n));
-        if (n == 0 || n == LOST)
-            end_inbox(inbox);
-    }
-}
-
-// Sends one message, framed as the server wants it. Returns false if the
-// connection is broken; receive() then says so. Only main calls it.
-static bool send_message(const std::string& text)
-{
-    static steady_clock::time_point last_sent;
-    if (!is_line_server)
-        std::this_thread::sleep_until(last_sent + GAP);
-    if (!send_all(client_socket, is_line_server ? text + "\n" : text))
-        is_lost = true;
-    last_sent = steady_clock::now();
-    return !is_lost;
-}
+static string connect_to(const sockaddr& ADDR, milliseconds limit);
+static bool read_message(string& message);
+static void show(const string& text);
+[[noreturn]] static void end_program(const string& reason, int code);
 
 // --- the functions of the Python version ------------------------------------
 
-// Asks for what the command line did not say. Returns false at the end of
-// input. Python: start_chat.
-static bool start_chat()
-{
+// Takes HOST and PORT from the command line, and asks for what is missing.
+// Python: start_chat.
+static void start_chat(int argc, char* argv[]) {
+    if (argc > 1)
+        std::istringstream(argv[1]) >> HOST;  // without blanks around it
+    if (argc > 2)
+        PORT = parse_port(argv[2], 1);
+    if (HOST == "--help")
+        end_program(USAGE, 0);
+    if (argc > 3 || (argc == 3 && PORT < 0))
+        end_program(USAGE, 2);
+    string line;
     while (HOST.empty()) {
         print("Inserire l'ip del Server host: ", "");
-        if (!std::getline(std::cin, HOST))
-            return false;
+        if (!read_line(line))
+            end_program("\nManca l'indirizzo: ./client INDIRIZZO PORTA", 1);
+        std::istringstream(line) >> HOST;
         if (HOST.empty())
             print("L'indirizzo non può essere vuoto.");
     }
     if (PORT < 0)
         PORT = ask_port("Inserire la porta: (Default 5300) ", 1, DEFAULT_PORT);
-    return true;
 }
 
-// Connects client_socket to the server, and says why if that fails. Python:
-// connect_with_timeout. connect_to_server() gives it a thread and its time.
-static void connect_with_timeout()
-{
+// Connects client_socket to the server. If it cannot, prints why, and returns
+// false. Python: connect_with_timeout. Runs in a thread of its own, since
+// nothing limits how long it takes to look a name up. A name can have several
+// addresses, which share the time that there is.
+static bool connect_with_timeout() {
     addrinfo hints = {};
-    hints.ai_family = AF_INET;  // as the server listens: "localhost" can also
-    hints.ai_socktype = SOCK_STREAM;  // mean ::1, where nobody would answer
+    // As the server listens: "localhost" can also mean ::1 (IPv6), where nobody
+    // would answer.
+    hints.ai_family = AF_INET;
+    hints.ai_socktype = SOCK_STREAM;
     addrinfo* addresses = nullptr;
     const int error = ::getaddrinfo(HOST.c_str(), std::to_string(PORT).c_str(),
                                     &hints, &addresses);
-    std::string reason = error != 0 ? address_error(error) : "";
-    for (addrinfo* ADDR = error == 0 ? addresses : nullptr;
-         ADDR && !connection_successful; ADDR = ADDR->ai_next) {
-        client_socket = ::socket(AF_INET, SOCK_STREAM, 0);
-        if (client_socket != NO_SOCKET
-            && ::connect(client_socket, ADDR->ai_addr,
-                         static_cast<socklen_t>(ADDR->ai_addrlen)) == 0) {
-            set_no_delay(client_socket);
-            connection_successful = true;
-        } else {
-            reason = socket_error();
-            close_socket(client_socket);
-        }
-    }
-    if (error == 0)
+    string reason = ::gai_strerror(error);  // empty as soon as we are connected
+    int count = 0;
+    for (auto* a = addresses; a; a = a->ai_next)
+        count++;
+    for (auto* a = addresses; a && !reason.empty(); a = a->ai_next)
+        reason = connect_to(*a->ai_addr, (DEFAULT_TIMEOUT - TICK) / count);
+    if (addresses)
         ::freeaddrinfo(addresses);
-    if (!connection_successful)
+    if (!reason.empty())
         print("Errore durante la connessione: " + reason);
+    return reason.empty();
 }
 
-// Shows what the server sends, and ends the program if the server closes
-// unasked: main may be waiting at the keyboard, where nothing can wake it.
-// Python: receive. Runs in a thread of its own.
-static void receive()
-{
-    ignore_interrupts();  // main must get them: they end its wait
-    Message message;
-    while (read_message(message) && !message.is_quit())
-        show(message.text);
-    shutdown_socket(client_socket);  // in case main is stuck in a send()
-    const bool has_left = leaving;  // main may set it meanwhile
-    if (has_left && !interrupted)
-        return;  // main waits for this thread, and ends the program
-    if (!has_left && !interrupted)
-        show("La connessione con il server e' stata interrotta");
-    drop_typed();  // half a line would go to the shell, as a command
-    close_window();
-    std::_Exit(interrupted ? 0 : 1);  // Python: os._exit(1)
+// Shows what the server sends, until the server closes. If we are not leaving,
+// it ends the program, since nothing can wake main at the keyboard. Python:
+// receive. Runs in a thread of its own.
+static void receive() {
+    ignore_interrupts();
+    string message;
+    while (read_message(message) && message != QUIT)
+        show(message);
+    if (!interrupted && leave_by.load() == NEVER)
+        end_program("La connessione con il server e' stata interrotta", 1);
+    ::shutdown(client_socket, SHUT_RDWR);  // main may be waiting in send()
 }
 
-// Sends a line that was typed: cleaned, and for a bare server cut into pieces
-// that fit its recv(1024). Returns false when there is nothing more to send:
-// it was {quit}, which close() sends, or the connection is broken. Python:
-// send.
-static bool send(const std::string& msg)
-{
+// Sends a line that was typed, cleaned, and for a bare server cut into pieces
+// that fit into a recv(1024) together with our name. Python: send. If the
+// connection is broken it gives up: receive() says so.
+static void send(const string& msg) {
     Inbox typed;
-    typed.limit = is_line_server ? std::string::npos : DEFAULT_BUFF;
     typed.received = msg + "\n";
-    Message message;
-    while (next_message(typed, message)) {
-        if (message.is_quit())
+    if (!inbox.lines)
+        typed.limit = DEFAULT_BUFF - PREFIX;
+    string text;
+    while (next_message(typed, text)) {
+        if (text == QUIT)  // set first: the server may close at once
+            leave_by = steady_clock::now() + DEFAULT_TIMEOUT;
+        if (inbox.lines)
+            text += '\n';
+        if (asked_at.load() == NEVER)
+            asked_at = steady_clock::now();
+        while (!text.empty()) {  // the system may take it in parts
+            wait_ready(client_socket, POLLOUT, UNTIL_WOKEN);
+            if (!send_some(client_socket, text))
+                return;
+        }
+        if (!inbox.lines)
+            std::this_thread::sleep_for(GAP);
+    }
+}
+
+// Says goodbye when the input has ended or Ctrl+C was pressed; receive() then
+// waits for the server to close. Python: close.
+static void close() {
+    show("Uscendo dalla chat...");
+    send(QUIT);
+}
+
+// --- their helpers: connecting ----------------------------------------------
+
+// Connects client_socket to one address. Returns why that failed; empty: it is
+// connected.
+static string connect_to(const sockaddr& ADDR, milliseconds limit) {
+    client_socket = ::socket(AF_INET, SOCK_STREAM, 0);
+    set_up_connection(client_socket);
+    string reason = "nessuna risposta";
+    if (::connect(client_socket, &ADDR, sizeof ADDR) != 0 && !would_block()) {
+        reason = socket_error();
+    } else if (wait_ready(client_socket, POLLOUT, limit)) {
+        sockaddr us = {};
+        socklen_t size = sizeof us;
+        ::getsockname(client_socket, &us, &size);
+        int code = 0;
+        size = sizeof code;
+        ::getsockopt(client_socket, SOL_SOCKET, SO_ERROR,
+                     reinterpret_cast<char*>(&code), &size);
+        // With nobody listening, the port that the system picks for us can be
+        // the very one that we call: then we are connected to ourselves.
+        // (sa_data begins with 2 bytes for the port, and 4 for the IP address.)
+        if (code != 0)
+            reason = std::system_category().message(code);
+        else if (!std::equal(us.sa_data, us.sa_data + 6, ADDR.sa_data))
+            return "";
+    }
+    close_socket(client_socket);
+    return reason;
+}
+
+// Runs connect_with_timeout() in a thread of its own, and waits for it; ends
+// the program if that takes too long, or fails. Python: the lines about
+// connection_thread.
+static void connect_to_server() {
+    auto connection = std::async(std::launch::async, connect_with_timeout);
+    const auto deadline = steady_clock::now() + DEFAULT_TIMEOUT;
+    bool is_done = connection.wait_for(TICK) == std::future_status::ready;
+    if (!is_done)
+        print("Connessione in corso...");
+    while (!is_done && !interrupted && steady_clock::now() < deadline)
+        is_done = connection.wait_for(TICK) == std::future_status::ready;
+    if (interrupted || !is_done || !connection.get())
+        end_program("Connessione non riuscita\nIl server " + HOST
+                    + " è avviato, e la sua porta è " + std::to_string(PORT)
+                    + "?", 1);
+}
+
+// Waits for the greeting. If it ends with '\n' so do all messages of this
+// server, and ours must, too. If not, or if none comes, the server is bare:
+// what one recv() brings counts as a message.
+static void read_greeting() {
+    const auto deadline = steady_clock::now() + DEFAULT_TIMEOUT;
+    milliseconds limit = DEFAULT_TIMEOUT;
+    while (inbox.received.size() < DEFAULT_BUFF && !inbox.lines
+           && steady_clock::now() < deadline
+           && receive_into(inbox, client_socket, limit) > 0) {
+        inbox.lines = inbox.received.back() == '\n';
+        limit = PAUSE;
+    }
+    inbox.chunks = !inbox.lines;
+}
+
+// --- the console is the window ----------------------------------------------
+//
+// On a terminal messages scroll in all rows but the last two. What is typed is
+// in these, and scrolls there: the terminal itself echoes and edits it, and no
+// message gets into it. Elsewhere (a pipe, TERM=dumb, Windows) there are
+// plain lines and no sequences; use TERM=dumb in a debugger, too. A number that
+// is too big, 999, means the last row.
+
+// The sequence that lets only these rows scroll; it also moves the cursor.
+static string region(int first, int last) {
+    return "\033[" + std::to_string(first) + ";" + std::to_string(last) + "r";
+}
+
+// Names stand out, and what the server says is faint, if colours are wanted
+// (no-color.org).
+static string highlight(const string& text) {
+    const char* no_color = std::getenv("NO_COLOR");
+    const size_t name = text.find(": ");
+    if (no_color && *no_color)
+        return text;
+    if (name == string::npos)
+        return "\033[2m" + text + "\033[22m";
+    return "\033[1m" + text.substr(0, name) + "\033[22m" + text.substr(name);
+}
+
+// Shows a message above what is being typed. ESC 7 and ESC 8 save and restore
+// the cursor; 999B moves it down to the last row of the region; ESC E begins a
+// new line, and not '\n', after which the terminal may echo a typed letter.
+static void show(const string& text) {
+    const int rows = window_rows;
+    if (rows > 0)
+        print("\0337" + region(1, rows - 2) + "\033[999B\033E" + highlight(text)
+              + region(rows - 1, rows) + "\0338", "");
+    else
+        print(text);
+}
+
+// Divides the terminal when the window is opened, changes size, or was stopped
+// by Ctrl+Z; what is in the last row then moves up. NOTE: a new size can hide
+// half a typed line; Ctrl+R shows it again.
+static void refresh_window() {
+    const int rows = terminal_rows();
+    if (window_rows == NO_WINDOW || rows < 4 || rows == window_rows)
+        return;
+    if (window_rows.exchange(rows) == 0)
+        print("");
+    print("\0337" + region(rows - 1, rows) + "\0338\033[999d", "");
+}
+
+static void open_window() {
+    if (open_terminal())
+        print("\033[22;0t\033]0;WhatsChat\a\n", "");  // its title
+    refresh_window();
+}
+
+// Erases the line that was just sent: it is in the row above the cursor.
+// What has been typed since then stays.
+static void empty_entry() {
+    if (window_rows > 0)
+        print("\0337\033[A\033[2K\0338\033[K", "");
+}
+
+// Gives the terminal back; the messages stay on it.
+static void close_window(bool forget) {
+    if (window_rows > 0)
+        print("\033[r\033[999;1H\033[A\033[J\033[23;0t", "");
+    close_terminal(forget);
+}
+
+// --- their helpers: messages, and the end -----------------------------------
+
+// Waits for the next message. False: the connection has ended, or we leave and
+// the server does not close. Only for receive().
+static bool read_message(string& message) {
+    while (!next_message(inbox, message)) {
+        if (interrupted && leave_by.load() == NEVER)
+            leave_by = steady_clock::now() + DEFAULT_TIMEOUT;
+        if (inbox.at_end || steady_clock::now() > leave_by.load())
             return false;
-        if (message.text == "{quit}")  // a piece of a long line is no {quit}
-            message.text = " {quit}";
-        if (!send_message(message.text))
-            return false;
+        if (steady_clock::now() - asked_at.load() > SILENCE) {
+            show("Il server non risponde: la rete funziona?");
+            asked_at = NEVER;
+        }
+        refresh_window();
+        if (receive_into(inbox, client_socket, TICK) > 0)
+            asked_at = NEVER;
     }
     return true;
 }
 
-// Takes leave, whether {quit} was typed, the input has ended, or Ctrl+C was
-// pressed; receive() then waits until the server closes. Python: close (and
-// on_closing, where there is a window to close).
-static void close()
-{
-    if (is_lost || leaving.exchange(true))
-        return;  // receive() will say so; or it has been done
-    go_on_after_ctrl_s();  // receive() may be stuck in a print()
-    send_message("{quit}");
+// Ends the program early, and says why: for this reason, or because Ctrl+C was
+// pressed meanwhile. Python: os._exit.
+static void end_program(const string& reason, int code) {
+    show(interrupted ? "Uscendo dalla chat..." : reason);
+    close_window(true);
+    std::_Exit(interrupted ? 0 : code);
 }
 
-int main(int argc, char* argv[])
-{
+int main(int argc, char* argv[]) {
     start_sockets();
-    read_arguments(arguments(argc, argv));
-    on_interrupt([](int) {
-        if (!interrupted.exchange(true))
-            end_within(3);  // more than DEFAULT_TIMEOUT
-        if (!end_input())  // on Windows: this is a thread like any other there
-            close();
-    });
-    if (!start_chat()) {
-        print(interrupted ? "Uscendo dalla chat..."
-                          : "\nManca l'indirizzo: ./client INDIRIZZO PORTA");
-        return interrupted ? 0 : 1;
-    }
+    on_interrupt();
+    start_chat(argc, argv);
     connect_to_server();
     open_window();
     read_greeting();
-    std::thread receive_thread = start_thread(receive, close_window);
-    std::string line;
-    while (!interrupted && std::getline(std::cin, line)) {
-        if (!send(line))
-            break;
-        empty_entry();  // may wait: Ctrl+S can have stopped the terminal
+    std::thread receive_thread(receive);
+    string line;
+    while (leave_by.load() == NEVER && read_line(line)) {
+        send(line);
+        empty_entry();
     }
-    close();
+    if (interrupted || leave_by.load() == NEVER)
+        close();
     receive_thread.join();
-    close_window();
+    close_window(interrupted);
     close_socket(client_socket);
-    return 0;
 }

@@ -4,623 +4,493 @@
 //   run       ./server              in a first terminal: it asks for the port
 //             ./client 127.0.0.1    in a second one, and in a third
 //
-// The functions have the names and the order of the Python version,
-// tests/python_version/server.py. Four kinds of thread share the work:
+// The functions of the Python version, tests/python_version/server.py, come
+// first, in its order; then their helpers; main is last. There are three kinds
+// of thread:
 //   new_client_accept   one: lets clients in
-//   client_handler      one for each client: reads what it writes
-//   main                sends what was said to everyone, in rounds: each takes
-//                       all that has come into the outbox since the last one
-//   write_log           one: prints what has happened
+//   client_handler      one for each client: reads what that client writes, and
+//                       queues it for everyone
+//   main                sends what is queued, in rounds: see deliver(). Only
+//                       main sends, closes sockets, and erases clients.
 //
-// A line peer (our client, netcat) ends each message with '\n'. A bare peer
-// (the Python client) does not: what one recv() brings is taken for a message.
+// Our client and netcat end each message with '\n'. The Python client does not:
+// we call such a peer "bare", and treat what one recv() brings as a message. A
+// peer is bare if it sends a name without '\n' and then pauses.
+//
+// System functions are called with :: in front, as in ::accept.
 
 #include "socket_compat.h"
 
-#include <algorithm>
-#include <atomic>
 #include <condition_variable>
-#include <cstdlib>
+#include <list>
 #include <map>
 #include <mutex>
-#include <new>
-#include <system_error>
 #include <thread>
-#include <vector>
-
-using std::chrono::steady_clock;
 
 const int DEFAULT_PORT = 5300;
-const int MAX_CLIENTS = 1000;
-const std::size_t DEFAULT_BUFF = 1024;  // bytes of a recv(), and of a message
-const int MAX_NAME = 32;                // characters
-const int MAX_TRIES = 3;                // for a name, without a pause
-const int BURST = 16;                   // messages, for a bare peer
-const std::size_t SHARE = 8 * 1024;     // bytes a client may say in one round,
-const std::size_t OUTBOX = 32 * SHARE;  // and all of them, or about so many
-const std::size_t LOG = 64 * 1024;      // bytes of the log that may wait
-const std::size_t PIECES = 8;           // of memory, kept in reserve; each has
-const std::size_t PIECE = 2 * 1024 * 1024;  // so many bytes
-const milliseconds NAME_PAUSE{250};     // it ends the name of a bare peer
-const milliseconds TICK{100};           // Ctrl+C is noticed within one
-const milliseconds RETRY{5};            // to the next try, if it is urgent
-const milliseconds PATIENCE{500};       // so long one is waited for: a reader,
-                                        // a leaver, the log
+const int MAX_CLIENTS = 1000;      // in Python only the limit of listen()
+const size_t DEFAULT_BUFF = 1024;  // bytes of a message, name and '\n' included
+const int MAX_NAME = 32;           // characters
+const size_t BOUND = 256 * 1024;   // bytes that all clients together may say in
+                                   // one round; also, a client with more than
+                                   // this unsent is too far behind
+const size_t OVERHEAD = 16;        // bytes added to each message's count, so
+                                   // that tiny ones are not free
+const milliseconds PATIENCE{500};  // how long we wait for a silent peer, or
+                                   // for one who does not read
+const milliseconds NAME_PAUSE{250};  // such a pause shows that a peer is bare
+const milliseconds BARE_GAP{20};   // between two messages to a bare peer, so
+                                   // that its recv() brings one at a time
+const size_t BURST = 16;           // messages that may wait for a gap; any
+                                   // beyond these go out at once
+const milliseconds RETRY{5};       // between two tries to send
+const milliseconds TICK{100};      // how often we look for Ctrl+C; also the
+                                   // penalty for a bad name
+const string QUIT = "{quit}";
 
-enum Kind { UNKNOWN, LINE_PEER, BARE_PEER };
-
+// A client is in the map `clients` from accept() until main erases it. First it
+// has no name. Then it has one, and is in_room. When it leaves, it loses both.
+// When its thread is done, it has_ended. It can be is_lost at any time.
 struct Client {
-    socket_t socket = NO_SOCKET;       // its thread alone closes it
-    std::string address;               // "IP:PORT", for the log
-    steady_clock::time_point since = steady_clock::now();  // it is connected
-    Inbox inbox;                       // what it has written; for its thread
-    Kind kind = UNKNOWN;               // its first bytes decide
-    std::string name;                  // empty: it is not in the room
-    std::string unsent;                // what it has yet to get
-    std::size_t joined_at = 0;         // where its part of the outbox begins
-    std::size_t said = 0;              // bytes in the outbox that it has said
-    bool is_stuck = false;             // it does not read, and is dropped
-    std::atomic<bool> is_lost{false};  // nothing more is sent to it
-    std::thread thread;                // runs client_handler
+    // Set before its thread starts, and never changed:
+    socket_t socket = NO_SOCKET;
+    string address;  // "IP:PORT"
+    // Guarded by clients_mutex:
+    string name;              // only the client's own thread changes it, and so
+                              // may read it without the mutex
+    bool in_room = false;     // it gets all messages
+    bool has_ended = false;   // main may erase it: its thread is done
+    string unsent;            // bytes to send as soon as possible
+    std::list<string> paced;  // messages to a bare peer, to be sent one by one
+    size_t said = 0;          // bytes it has said since `renewed_at`
+    std::thread thread;       // runs client_handler
+    // Only for the client's own thread:
+    Inbox inbox{DEFAULT_BUFF - 1};  // what it writes; the limit is without '\n'
+    // Only for main:
+    steady_clock::time_point next_send;  // the next of `paced` goes out then
+    // For every thread, with the mutex or without:
+    std::atomic<bool> is_bare{false};  // it gets no '\n': a bare peer
+    std::atomic<bool> is_lost{false};  // the connection is broken, or dropped
 };
 
-// Guards clients, what is in them, and finished. Who sends to a client holds
-// it, so that no two threads send on one socket. (static: known in this file.)
+// clients_mutex guards the map, the two flags below it, and most of each
+// Client. No thread may wait long while it holds the mutex, except on a
+// condition variable, which releases it meanwhile.
 static std::mutex clients_mutex;
 static std::map<socket_t, Client> clients;  // Python: clients and addresses
-static std::vector<std::thread> finished;   // threads that are about to end
-static std::condition_variable round_done;  // everyone has been sent something
+static bool has_news = false;          // something was queued
+static bool has_unsent = false;        // something is still unsent: retry soon
+static std::condition_variable news;        // main waits for has_news
+static std::condition_variable round_done;  // clients' threads wait for main
+static steady_clock::time_point renewed_at;  // when `said` was last set to 0:
+                                             // only for main
 
-// Guards the outbox and each Client::said. (Python's queue.Queue has such a
-// lock inside.) Who needs both mutexes locks this one second.
-static std::mutex outbox_mutex;
-static std::string outbox;                     // messages, each with its '\n'
-static std::condition_variable outbox_filled;  // main may take what is in it
-static std::condition_variable outbox_taken;   // who has said its SHARE goes on
+static socket_t SERVER = NO_SOCKET;  // listens; set before the threads start
 
-// Guards the log. Whoever holds it waits for nobody.
-static std::mutex log_mutex;
-static std::string log_text;                // lines that are yet to be printed
-static bool log_has_gap = false;            // behind them some are missing
-static bool log_ends = false;               // no more will come
-static bool log_is_done = false;            // all is printed
-static std::condition_variable log_filled;  // write_log() has something to do
-static std::condition_variable log_done;    // it has done it, for good
-
-// Guards the reserve. Whoever holds it never calls `new`, which could want it.
-static std::mutex reserve_mutex;
-static void* reserve[PIECES];
-static std::atomic<std::size_t> reserved{0};  // so many are left in it
-
-static std::atomic<bool> interrupted{false};  // Ctrl+C was pressed
-static std::atomic<bool> closing{false};      // everyone has been sent {quit}
-static socket_t SERVER = NO_SOCKET;           // the socket that listens
-
-static void log_line(const std::string& line);
-static void fill_reserve();
-static void new_client_accept();
 static void client_handler(Client& me);
-static std::size_t broadcast(const std::string& msg,
-                             const std::string& prefisso = "",
-                             Client* sender = nullptr);
-static void close_server();
-
-// --- helpers: what Python's library did, or nobody did ----------------------
-
-// Sends what the system takes at once; the rest stays in `unsent`. The caller
-// holds clients_mutex.
-// NOTE: in a burst a bare peer's own recv() can still glue or cut messages:
-// nothing in its protocol says where one ends.
-static void send_unsent(Client& client)
-{
-    std::string& text = client.unsent;
-    const bool bare = client.kind == BARE_PEER;
-    if (bare && std::count(text.begin(), text.end(), '\n') > BURST)
-        // One send() for all then, with the same bytes: the room has to wait
-        // for each call, and thousands would take seconds.
-        text.erase(std::remove(text.begin(), text.end(), '\n'), text.end());
-    std::size_t sent = 0;
-    while (sent < text.size() && !client.is_lost) {
-        // A bare peer gets a send() for each message, without its '\n'.
-        const std::size_t end
-            = bare ? std::min(text.find('\n', sent), text.size()) : text.size();
-        const int n = send_some(client.socket, &text[sent], end - sent);
-        if (n == LOST)
-            client.is_lost = true;
-        else
-            sent += static_cast<std::size_t>(n);
-        if (sent < end)
-            break;  // the system has no room for more
-        if (bare)
-            sent++;
-    }
-    text.erase(0, client.is_lost ? text.size() : sent);
-    text.shrink_to_fit();  // an idle client keeps no memory
-}
-
-// Sends one client a text of its own. The caller holds clients_mutex.
-static void tell(Client& client, const std::string& text)
-{
-    client.unsent += text + '\n';
-    send_unsent(client);
-}
-
-// Decides what kind of peer this is, once and for all: a '\n' makes it a line
-// peer, a pause after its first bytes a bare one. For its own thread.
-static void decide_kind(Client& me, bool has_paused)
-{
-    const bool newline = me.inbox.received.find('\n') != std::string::npos;
-    if (me.kind != UNKNOWN || (!newline && !has_paused))
-        return;
-    std::lock_guard<std::mutex> lock(clients_mutex);
-    me.kind = newline ? LINE_PEER : BARE_PEER;
-    me.inbox.chunks = !newline;
-}
-
-// Waits for the client's next message. False: it has gone, and all that it had
-// written was returned before (unless the server is closing). For its own
-// thread, which holds no mutex.
-static bool read_message(Client& me, Message& message)
-{
-    char buffer[DEFAULT_BUFF];
-    while (!next_message(me.inbox, message)) {
-        if (me.inbox.at_end || closing)
-            return false;
-        const bool undecided = me.kind == UNKNOWN && !me.inbox.is_empty();
-        const int n = recv_some(me.socket, buffer, sizeof buffer,
-                                undecided ? NAME_PAUSE : UNTIL_WOKEN);
-        if (n > 0)
-            me.inbox.received.append(buffer, static_cast<std::size_t>(n));
-        else if (n != TIME_UP || me.is_lost)
-            end_inbox(me.inbox);
-        if (n == LOST)
-            me.is_lost = true;
-        decide_kind(me, undecided && n == TIME_UP);
-    }
-    return true;
-}
-
-// Why a client cannot have this name; empty: it can. The caller holds
-// clients_mutex, and keeps it until the name is taken.
-static std::string fault_of_name(const std::string& name)
-{
-    const auto begins_character = [](char c) {
-        return (c & 0xC0) != 0x80;  // its other bytes are 10xxxxxx in UTF-8
-    };
-    if (std::count_if(name.begin(), name.end(), begins_character) > MAX_NAME)
-        return "Il nome può avere al massimo " + std::to_string(MAX_NAME)
-               + " caratteri";
-    if (name.find(':') != std::string::npos)
-        return "Il nome non può contenere i due punti";
-    if (name.find_first_not_of(' ') == std::string::npos)
-        return "Il nome non può essere vuoto";
-    for (const auto& entry : clients)
-        if (entry.second.name == name)
-            return "Il nome " + name + " è già in uso";
-    return "";
-}
-
-// Reads names until one will do, and lets the client into the room. False: it
-// left without one. For its own thread, which holds no mutex.
-static bool enter_room(Client& me)
-{
-    Message name;
-    int tries = 0;
-    while (read_message(me, name) && !name.is_quit() && !me.is_lost) {
-        if (name.is_rest)
-            continue;  // of a name that was too long
-        if (tries++ >= MAX_TRIES)  // else it could keep the mutex busy
-            std::this_thread::sleep_for(TICK);
-        std::lock_guard<std::mutex> lock(clients_mutex);
-        const std::string fault = fault_of_name(name.text);
-        if (fault.empty()) {
-            // First the others, then its welcome: so it misses nothing that
-            // comes behind the one, and nothing comes before the other.
-            me.joined_at = broadcast(name.text + " si è unito all chat!");
-            me.name = name.text;
-            tell(me, "Benvenuto " + me.name
-                 + "! Se vuoi lasciare la Chat, scrivi {quit} per uscire.");
-            return true;
-        }
-        tell(me, fault + ": digitane un altro.");
-        if (!me.unsent.empty()) {  // it does not read the answers
-            me.is_stuck = me.is_lost = true;
-            return false;
-        }
-    }
-    return false;
-}
-
-// Sends a client its part of this round, after what it has yet to get. If that
-// is not all taken, and the room `is_late` or memory runs out, it is dropped.
-// True: it is behind. The caller holds clients_mutex.
-static bool send_part(Client& client, const std::string& round, bool is_late)
-{
-    if (!round.empty()) {
-        if (!client.name.empty())
-            client.unsent.append(round, client.joined_at);
-        client.joined_at = 0;
-    }
-    send_unsent(client);
-    const bool is_behind = !client.unsent.empty();
-    if (is_behind && (is_late || reserved < PIECES / 2))
-        client.is_stuck = client.is_lost = true;
-    if (client.is_lost) {
-        std::string().swap(client.unsent);  // gives its memory back at once
-        shutdown_socket(client.socket);  // its thread reads an end, and leaves
-    }
-    return is_behind && !client.is_lost;
-}
-
-// One round: waits up to TICK until there is something in the outbox, takes it
-// all, and sends each client its part. While somebody is behind it takes
-// nothing: the room waits for who is slow, though not longer than PATIENCE,
-// and the outbox is full for who is fast. For main; it holds no mutex.
-static void deliver()
-{
-    static bool somebody_is_behind = false;
-    static steady_clock::time_point last_empty;  // the outbox was, by then
-    fill_reserve();
-    {
-        const bool in_a_hurry = somebody_is_behind || interrupted;
-        std::unique_lock<std::mutex> lock(outbox_mutex);
-        outbox_filled.wait_for(lock, in_a_hurry ? RETRY : TICK, [] {
-            return !outbox.empty() && !somebody_is_behind;
-        });
-    }
-    std::lock_guard<std::mutex> lock(clients_mutex);
-    const auto now = steady_clock::now();
-    std::string round;
-    {
-        std::lock_guard<std::mutex> second_lock(outbox_mutex);
-        if (!somebody_is_behind || interrupted) {
-            round.swap(outbox);
-            for (auto& entry : clients)
-                entry.second.said = 0;
-            outbox_taken.notify_all();
-        }
-        if (outbox.empty())
-            last_empty = now;
-    }
-    const bool is_late = now - last_empty >= PATIENCE;
-    somebody_is_behind = false;
-    for (auto& entry : clients)
-        if (send_part(entry.second, round, is_late))
-            somebody_is_behind = true;
-    if (!round.empty())
-        last_empty = steady_clock::now();  // our sending is not their delay
-    round_done.notify_all();
-
-    for (std::thread& thread : finished)
-        thread.join();  // at once: it needs no mutex any more
-    finished.clear();
-}
-
-// Makes SERVER listen on all addresses of this machine, and says where.
-// Returns false, and says why, if it cannot.
-static bool start_listening(int PORT)
-{
-    sockaddr_in ADDR = {};  // Python: (HOST, PORT), where HOST = ''
-    ADDR.sin_family = AF_INET;
-    ADDR.sin_addr.s_addr = htonl(INADDR_ANY);  // 0.0.0.0
-    ADDR.sin_port = htons(static_cast<unsigned short>(PORT));
-    socklen_t size = sizeof ADDR;
-
-    SERVER = ::socket(AF_INET, SOCK_STREAM, 0);
-    if (SERVER != NO_SOCKET) {  // else these would hide why there is none
-        set_reuse_address(SERVER);
-        set_nonblocking(SERVER);  // who connects can be gone before accept()
-    }
-    if (SERVER == NO_SOCKET
-        || ::bind(SERVER, reinterpret_cast<sockaddr*>(&ADDR), size) != 0
-        || ::listen(SERVER, MAX_CLIENTS) != 0) {
-        print("La porta " + std::to_string(PORT) + " non è disponibile: "
-              + socket_error() + "\nSe un altro server la sta usando, chiudilo,"
-              " oppure scegli un'altra porta: ./server 5301");
-        return false;
-    }
-    ::getsockname(SERVER, reinterpret_cast<sockaddr*>(&ADDR), &size);
-    log_line("In attesa di connessioni... (porta "
-             + std::to_string(ntohs(ADDR.sin_port)) + ")");
-    return true;
-}
-
-// The port from the command line, or else from the keyboard. Ends the program
-// if there is something else on the command line.
-static int choose_port(const std::vector<std::string>& words)
-{
-    if (words.empty())
-        return ask_port("Inserisci la porta del server (Default 5300): ", 0,
-                        DEFAULT_PORT);
-    const int port = parse_port(words[0], 0);
-    if (words.size() > 1 || port < 0) {
-        print("Uso: ./server [PORTA]\n"
-              "Avvia il server della chat; Ctrl+C lo termina. PORTA va da 1 a"
-              " 65535\n(0: la sceglie il sistema); se manca, viene chiesta.");
-        std::exit(words.size() == 1 && words[0] == "--help" ? 0 : 2);
-    }
-    return port;
-}
-
-// --- helpers for when the system is stuck, or has no more -------------------
-
-// Python's print(), for whoever may not wait: standard output can be stuck (a
-// full pipe, a terminal after Ctrl+S, a Windows console where text is marked).
-// Any thread may call it.
-static void log_line(const std::string& line)
-{
-    std::lock_guard<std::mutex> lock(log_mutex);
-    if (log_text.size() < LOG)
-        log_text += line + '\n';
-    else
-        log_has_gap = true;
-    log_filled.notify_one();
-}
-
-// Prints the log. Runs in a thread of its own, until end_log().
-static void write_log()
-{
-    ignore_interrupts();  // they would end a write() half done
-    const std::string gap = "Qualche riga del registro è andata persa.\n";
-    std::string text;  // begins with the gap, if the last print() failed
-    std::unique_lock<std::mutex> lock(log_mutex);
-    while (!log_ends || !log_text.empty()) {
-        text += log_text + (log_has_gap ? gap : "");
-        std::string().swap(log_text);  // empty, and its memory is free
-        log_has_gap = false;
-        lock.unlock();
-        text = print(text, "") ? "" : "\n" + gap;  // a full disk, perhaps
-        lock.lock();
-        log_filled.wait(lock, [] { return log_ends || !log_text.empty(); });
-    }
-    log_is_done = true;
-    log_done.notify_one();
-}
-
-// Lets the log be printed to its end, if that takes no longer than PATIENCE.
-static void end_log(std::thread& log_thread)
-{
-    std::unique_lock<std::mutex> lock(log_mutex);
-    log_ends = true;
-    log_filled.notify_one();
-    if (!log_done.wait_for(lock, PATIENCE, [] { return log_is_done; }))
-        std::_Exit(0);  // nothing can end a print() that is stuck
-    lock.unlock();
-    log_thread.join();
-}
-
-// `new` calls it when there is no memory, in whatever thread: it frees a piece
-// of the reserve, and `new` tries again. (It is the "new handler"; see
-// std::set_new_handler.)
-static void give_up_reserve()
-{
-    std::lock_guard<std::mutex> lock(reserve_mutex);
-    if (reserved == 0)
-        throw std::bad_alloc();  // NOTE: nobody catches it, the server ends
-    std::free(reserve[--reserved]);
-}
-
-// Fills the reserve up again, and says how things stand. For main.
-static void fill_reserve()
-{
-    static bool was_short = false;
-    static steady_clock::time_point next_try;
-    if (reserved < PIECES && steady_clock::now() >= next_try) {
-        std::lock_guard<std::mutex> lock(reserve_mutex);
-        while (reserved < PIECES) {
-            void* piece = std::malloc(PIECE);
-            if (!piece)
-                break;
-            reserve[reserved++] = piece;
-        }
-        next_try = steady_clock::now() + std::chrono::seconds(1);
-    }
-    const bool is_short = reserved < PIECES;
-    if (is_short != was_short)
-        log_line(is_short ? "La memoria sta finendo: per ora non entra nessuno,"
-                            " e chi è indietro viene scollegato."
-                          : "C'è di nuovo memoria.");
-    was_short = is_short;
-}
-
-// Turns out a client that has given no name, to make room for a newcomer: at
-// the IP address with the most of them (so that nobody can take the places of
-// others) the one that has waited longest. False: all have names. The caller
-// holds clients_mutex.
-static bool turn_out_nameless()
-{
-    std::map<std::string, std::vector<Client*>> nameless;  // at each IP
-    for (auto& entry : clients) {
-        Client& client = entry.second;
-        const auto end_of_ip = client.address.find(':');
-        if (client.name.empty() && !client.is_lost)
-            nameless[client.address.substr(0, end_of_ip)].push_back(&client);
-    }
-    Client* longest = nullptr;
-    std::size_t most = 0;
-    for (const auto& entry : nameless)
-        for (Client* client : entry.second)
-            if (entry.second.size() > most
-                || (entry.second.size() == most
-                    && client->since < longest->since)) {
-                longest = client;
-                most = entry.second.size();
-            }
-    if (!longest)
-        return false;
-    log_line(longest->address + " non ha un nome, e cede il posto.");
-    tell(*longest, "Il server è pieno, e chi non ha un nome cede il posto:"
-                   " riprova più tardi.");
-    longest->is_lost = true;
-    shutdown_socket(longest->socket);  // its thread reads an end, and leaves
-    return true;
-}
+static void broadcast(const string& msg, const string& prefisso = "");
+static void tell(Client& client, const string& text);
+static void announce(const Client& client, const string& what);
+static bool read_name(Client& me);
+static bool read_message(Client& me, string& message);
+static void finish(Client& me);
+static void deliver();
+static void log_line(const string& line);
 
 // --- the functions of the Python version ------------------------------------
 
-// Lets a client in: greets it and starts its thread, or says why not.
-static void let_in(socket_t socket_client, const std::string& address)
-{
-    std::lock_guard<std::mutex> lock(clients_mutex);
-    std::string refusal;
-    if (reserved < PIECES)
-        refusal = "Il server non ha più risorse";
-    else if (clients.size() >= MAX_CLIENTS && !turn_out_nameless())
-        refusal = "Il server è pieno";
-    Client& client = clients[socket_client];
-    client.socket = socket_client;
-    client.address = address;
-    try {
-        if (refusal.empty())
-            client.thread = std::thread(client_handler, std::ref(client));
-    } catch (const std::system_error&) {
-        refusal = "Il server non ha più risorse";
-    }
-    if (refusal.empty()) {
-        tell(client, "CIAO! Digita il tuo Nome seguito dal tasto Invio!");
-        return;
-    }
-    tell(client, refusal + ": riprova più tardi.");
-    log_line(address + " non è entrato: " + refusal + ".");
-    clients.erase(socket_client);
-    shutdown_socket(socket_client);
-    close_socket(socket_client);
-}
-
-// Waits for clients and lets them in, one after the other, until Ctrl+C.
-// Python: new_client_accept. Runs in a thread of its own.
-static void new_client_accept()
-{
-    bool is_refused = false;  // by the system: no descriptors left, perhaps
+// Lets clients in, one after the other, until Ctrl+C. Python:
+// new_client_accept. Runs in a thread of its own.
+static void new_client_accept() {
     while (!interrupted) {
-        if (!wait_readable(SERVER, TICK)) {
-            is_refused = false;
+        if (!wait_ready(SERVER, POLLIN, TICK))
+            continue;
+        sockaddr_in from = {};
+        socklen_t size = sizeof from;
+        const socket_t socket_client
+            = ::accept(SERVER, reinterpret_cast<sockaddr*>(&from), &size);
+        if (socket_client == NO_SOCKET) {  // usually: too many open files
+            log_line("Per ora non entra nessuno: " + socket_error());
+            std::this_thread::sleep_for(std::chrono::seconds(1));
             continue;
         }
-        std::string client_address;
-        const socket_t client = accept_client(SERVER, client_address);
-        if (client != NO_SOCKET) {
-            log_line(client_address + " si è collegato.");
-            let_in(client, client_address);
-        } else if (!would_block()) {
-            const bool is_full = no_descriptors();
-            if (!is_refused)  // say it once
-                log_line("Per ora non entra nessuno: " + socket_error());
-            is_refused = true;
-            std::unique_lock<std::mutex> lock(clients_mutex);
-            const bool is_urgent = is_full && turn_out_nameless();
-            lock.unlock();
-            std::this_thread::sleep_for(is_urgent ? RETRY : TICK);
+        set_up_connection(socket_client);
+        char ip[INET_ADDRSTRLEN] = "";
+        ::inet_ntop(AF_INET, &from.sin_addr, ip, sizeof ip);
+        std::lock_guard<std::mutex> lock(clients_mutex);
+        Client& client = clients[socket_client];
+        client.socket = socket_client;
+        client.address = ip + (":" + std::to_string(ntohs(from.sin_port)));
+        log_line(client.address + " si è collegato.");
+        try {
+            if (clients.size() <= MAX_CLIENTS)  // it is one of them now
+                client.thread = std::thread(client_handler, std::ref(client));
+        } catch (const std::system_error&) {  // the system has no more threads
+        }
+        if (client.thread.joinable()) {
+            tell(client, "CIAO! Digita il tuo Nome seguito dal tasto Invio!");
+        } else {
+            tell(client, "Il server è pieno: riprova più tardi.");
+            log_line(client.address + " non è entrato: il server è pieno.");
+            client.has_ended = true;
         }
     }
 }
 
 // Serves one client: lets it into the room, passes each of its messages on to
 // everyone, and tells them when it has left, however it left. Python:
-// client_handler. Runs in a thread of its own.
-static void client_handler(Client& me)
-{
-    me.inbox.limit = DEFAULT_BUFF - 1;
-    const bool has_entered = enter_room(me);
-    const std::string name = me.name;
-    const std::string prefisso = name + ": ";
-    me.inbox.limit -= prefisso.size();
-    Message msg;
-    while (has_entered && read_message(me, msg) && !msg.is_quit())
-        broadcast(msg.text, prefisso, &me);
-
-    {
-        std::unique_lock<std::mutex> lock(clients_mutex);
-        // What it has said comes back to it before it is closed.
-        round_done.wait(lock, [&] {
-            return (me.said == 0 && me.unsent.empty()) || me.is_lost;
-        });
-        me.name.clear();
-        if (has_entered)
-            broadcast(name + " ha abbandonato la Chat.");
-        if (me.is_stuck)
-            log_line(me.address + " non legge i messaggi.");
+// client_handler. Runs in a thread of its own, one for each client.
+static void client_handler(Client& me) {
+    if (read_name(me)) {
+        const string prefisso = me.name + ": ";
+        {
+            std::lock_guard<std::mutex> lock(clients_mutex);
+            tell(me, "Benvenuto " + me.name
+                 + "! Se vuoi lasciare la Chat, scrivi {quit} per uscire.");
+            announce(me, " si è unito all chat!");
+            me.in_room = !interrupted;  // after Ctrl+C nobody enters
+        }
+        string msg;
+        while (read_message(me, msg) && msg != QUIT) {
+            std::unique_lock<std::mutex> lock(clients_mutex);
+            // Back-pressure: all clients together may say about one BOUND in a
+            // round. Whoever has said its share waits for the next round.
+            round_done.wait(lock, [&me] {
+                return me.said < BOUND / clients.size() || !me.in_room;
+            });
+            if (!me.in_room)
+                break;  // close_server() has told everyone {quit}
+            me.said += prefisso.size() + msg.size() + OVERHEAD;
+            broadcast(msg, prefisso);
+        }
+        std::lock_guard<std::mutex> lock(clients_mutex);
+        me.in_room = false;
+        if (!interrupted)
+            announce(me, " ha abbandonato la Chat.");
+        me.name.clear();  // others may take it now
     }
-    log_line(me.is_lost && !closing
-                 ? "la connessione con " + me.address + " si e' interrotta"
-                 : me.address + " si è scollegato.");
-
-    if (!me.is_lost)
-        finish_socket(me.socket, PATIENCE);
-    // Closed last: the system gives the number to the next connection.
-    std::lock_guard<std::mutex> lock(clients_mutex);
-    const socket_t socket_client = me.socket;
-    finished.push_back(std::move(me.thread));
-    clients.erase(socket_client);
-    close_socket(socket_client);
+    finish(me);
 }
 
-// Puts a message into the outbox, for everyone in the room, and returns how
-// long the outbox is now. Python: broadcast, which sends to each client in
-// turn; here main does, so that the thread that reads from one client sends to
-// no other. With a `sender`: waits while that client has said its SHARE of this
-// round, which is smaller the fuller the OUTBOX is. (A few short words always
-// pass: 262 bytes, OUTBOX / MAX_CLIENTS.) The caller holds no mutex then.
-static std::size_t broadcast(const std::string& msg,
-                             const std::string& prefisso, Client* sender)
-{
-    std::unique_lock<std::mutex> lock(outbox_mutex);
-    const std::size_t size = prefisso.size() + msg.size() + 1;
-    if (sender) {
-        outbox_taken.wait(lock, [&] {
-            const std::size_t part = outbox.size() / (OUTBOX / SHARE);
-            return sender->said + part < SHARE
-                   || sender->said + size <= OUTBOX / MAX_CLIENTS;
-        });
-        sender->said += size;
-    }
-    if (outbox.empty())
-        outbox_filled.notify_one();
-    outbox += prefisso + msg + '\n';
-    return outbox.size();
+// Queues a message for every client in the room. Python: broadcast, which sends
+// it at once, and waits for a client that does not read; here main sends it.
+// The caller must hold clients_mutex.
+static void broadcast(const string& msg, const string& prefisso) {
+    const string text = prefisso + msg;
+    for (auto& [socket_client, client] : clients)
+        if (client.in_room)
+            tell(client, text);
 }
 
-// Tells everyone, also those without a name, and waits until their threads
-// have ended. Python: close_server, which the signal itself calls. Here main
-// does: a C++ signal handler may do little but set a flag (signal-safety(7)).
-static void close_server()
-{
+// Tells everyone {quit}, and ends all connections and threads. Python:
+// close_server, which the signal calls. Here the signal sets `interrupted`, and
+// main calls this: a signal handler must not lock a mutex, since the thread
+// that was interrupted may hold that mutex (signal-safety(7)).
+static void close_server() {
     log_line("Terminazione del server...");
-    deliver();  // what was said before
     std::unique_lock<std::mutex> lock(clients_mutex);
-    for (auto& entry : clients) {
-        // Where the kind is unknown, as the Python client wants it: without
-        // '\n'. A line peer reads it as well, since the stream ends there.
-        Client& client = entry.second;
-        client.unsent += client.kind == LINE_PEER ? "{quit}\n" : "{quit}";
-        send_unsent(client);
-        client.is_lost = true;
-        shutdown_socket(client.socket);  // its thread reads an end, and leaves
+    broadcast(QUIT);
+    for (auto& [socket_client, client] : clients) {
+        if (!client.in_room) {
+            client.is_bare = true;  // we do not know yet: it may be
+            tell(client, QUIT);
+        }
+        client.in_room = false;
     }
-    closing = true;
-    while (!clients.empty() || !finished.empty()) {
-        lock.unlock();
-        deliver();  // to nobody: it lets go who waits for a round, and joins
-        lock.lock();
+    lock.unlock();
+    const auto deadline = steady_clock::now() + PATIENCE;
+    while (!clients.empty()) {  // no lock: only main changes the map now
+        deliver();
+        if (steady_clock::now() > deadline)
+            for (auto& [socket_client, client] : clients)
+                client.is_lost = true;  // Python: socket_client.close()
     }
 }
 
-int main(int argc, char* argv[])
-{
+// --- their helpers: for broadcast -------------------------------------------
+
+// Queues a message for one client, and wakes main, which sends it. The caller
+// must hold clients_mutex.
+static void tell(Client& client, const string& text) {
+    if (interrupted && text != QUIT)
+        return;  // from Ctrl+C on only {quit}, so that nothing follows it
+    if (client.is_bare) {
+        // A long text can be split on its way, and its last part be exactly
+        // {quit}, which would end the Python client. A space prevents that.
+        const bool ends_in_quit = text.size() > QUIT.size()
+            && text.substr(text.size() - QUIT.size()) == QUIT;
+        client.paced.push_back(ends_in_quit ? text + ' ' : text);
+    } else {
+        client.unsent += text;
+        client.unsent += '\n';
+    }
+    has_news = true;
+    news.notify_one();
+}
+
+// Tells the room and the log what a client has done. The caller must hold
+// clients_mutex.
+static void announce(const Client& client, const string& what) {
+    broadcast(client.name + what);
+    log_line(client.name + " (" + client.address + ")" + what);
+}
+
+// --- their helpers: names ---------------------------------------------------
+
+// Characters (from, to) that look like a blank, or like nothing at all: in
+// Unicode 15 the categories Zs and Cf, blank letters, "default ignorable".
+const char32_t INVISIBLE[][2] = {
+    {' ', ' '}, {0xA0, 0xA0}, {0xAD, 0xAD}, {0x34F, 0x34F}, {0x600, 0x605},
+    {0x61C, 0x61C}, {0x6DD, 0x6DD}, {0x70F, 0x70F}, {0x890, 0x891},
+    {0x8E2, 0x8E2}, {0x115F, 0x1160}, {0x1680, 0x1680}, {0x17B4, 0x17B5},
+    {0x180B, 0x180F}, {0x2000, 0x200F}, {0x2028, 0x202F}, {0x205F, 0x206F},
+    {0x2800, 0x2800}, {0x3000, 0x3000}, {0x3164, 0x3164}, {0xFE00, 0xFE0F},
+    {0xFEFF, 0xFEFF}, {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFFB}, {0x110BD, 0x110BD},
+    {0x110CD, 0x110CD}, {0x13430, 0x1343F}, {0x16FE4, 0x16FE4},
+    {0x1BCA0, 0x1BCA3}, {0x1D159, 0x1D159}, {0x1D173, 0x1D17A},
+    {0xE0000, 0xE0FFF}};
+
+// A name without blanks at its ends, and with only one between words, where
+// INVISIBLE characters count as blanks: otherwise two clients could both look
+// like "Anna". (Python: " ".join(text.split()), for the usual blanks.)
+static string trim(const string& text) {
+    string name;
+    size_t length = 0;
+    for (size_t at = 0; at < text.size(); at += length) {
+        const char32_t c = decode(text, at, length);
+        bool is_blank = false;
+        for (const auto& range : INVISIBLE)
+            if (c >= range[0] && c <= range[1])
+                is_blank = true;
+        if (!is_blank)
+            name.append(text, at, length);
+        else if (!name.empty() && name.back() != ' ')
+            name += ' ';
+    }
+    return name.substr(0, name.find_last_not_of(' ') + 1);
+}
+
+// Returns what is wrong with a name, or "" if a client can have it. (With a
+// colon, it could imitate another's messages.) The caller must keep
+// clients_mutex locked until it has stored the name.
+static string fault_of_name(const string& name) {
+    const auto begins = [](char byte) { return !continues(byte); };
+    const auto length = std::count_if(name.begin(), name.end(), begins);
+    if (length < 1 || length > MAX_NAME || name.find(':') != string::npos)
+        return "Un nome ha da 1 a 32 caratteri, senza i due punti";
+    for (const auto& [socket_client, client] : clients)
+        if (client.name == name)
+            return "Il nome " + name + " è già in uso";
+    return "";
+}
+
+// Reads names until one is good, and takes it. False: the client has left
+// without one. Called only by the client's own thread, without the mutex.
+static bool read_name(Client& me) {
+    string text;
+    while (!me.is_lost && read_message(me, text)) {
+        if (me.inbox.is_rest)
+            continue;  // the rest of a line that was too long is no name
+        const string name = trim(text);
+        if (name == QUIT)
+            return false;
+        std::unique_lock<std::mutex> lock(clients_mutex);
+        const string fault = fault_of_name(name);
+        if (fault.empty()) {
+            me.name = name;
+            me.inbox.limit = DEFAULT_BUFF - name.size() - 3;  // ": " and '\n'
+            return true;
+        }
+        tell(me, fault + ": digitane un altro.");
+        lock.unlock();
+        std::this_thread::sleep_for(TICK);  // slows down endless bad names
+    }
+    return false;
+}
+
+// --- their helpers: what a client says, and how it leaves -------------------
+
+// Waits for the client's next message. False: there are no more. If the first
+// bytes of a name are followed by a pause and not by '\n', this is a bare peer.
+// Called only by the client's own thread, without the mutex.
+static bool read_message(Client& me, string& message) {
+    while (!next_message(me.inbox, message)) {
+        if (me.inbox.at_end)
+            return false;
+        const bool has_begun = me.name.empty() && !me.inbox.received.empty();
+        const int n = receive_into(me.inbox, me.socket,
+                                   has_begun ? NAME_PAUSE : UNTIL_WOKEN);
+        if (n == TIME_UP && has_begun) {
+            me.inbox.chunks = true;
+            me.is_bare = true;
+        }
+        if (n == LOST)
+            me.is_lost = true;
+        if (n == TIME_UP && me.is_lost)  // only on Windows: see UNTIL_WOKEN
+            return false;
+    }
+    return true;
+}
+
+// Waits until all is sent, says that no more will come (SHUT_WR), and discards
+// input until the client closes, or is silent for PATIENCE. For a close() with
+// input unread makes TCP send a reset, and the client could lose our last
+// messages (RFC 2525, section 2.17). This takes about 10 * PATIENCE at most.
+// Called only by the client's own thread, without the mutex.
+static void finish(Client& me) {
+    const auto deadline = steady_clock::now() + 10 * PATIENCE;
+    std::unique_lock<std::mutex> lock(clients_mutex);
+    round_done.wait_until(lock, deadline, [&me] {
+        return me.unsent.empty() && me.paced.empty();
+    });
+    lock.unlock();
+    ::shutdown(me.socket, SHUT_WR);
+    while (!me.is_lost && steady_clock::now() < deadline
+           && receive_into(me.inbox, me.socket, PATIENCE) > 0)
+        me.inbox.received.clear();
+    if (me.is_lost && !interrupted)
+        log_line("la connessione con " + me.address + " si e' interrotta");
+    log_line(me.address + " si è scollegato.");
+    lock.lock();
+    me.has_ended = true;
+}
+
+// --- the rounds of main -----------------------------------------------------
+
+// Sends a client what is queued for it, as far as the system takes it. Drops it
+// if the connection is broken, or if it is too far behind and the others have
+// waited long enough. Only main calls it, with clients_mutex held.
+static void send_unsent(Client& client, bool patience_is_over) {
+    while (!client.paced.empty()) {
+        const bool is_early = steady_clock::now() < client.next_send;
+        if (is_early && client.paced.size() <= BURST)
+            break;
+        client.unsent += client.paced.front();
+        client.paced.pop_front();
+        client.next_send = steady_clock::now() + BARE_GAP;
+    }
+    if (!client.unsent.empty() && !send_some(client.socket, client.unsent))
+        client.is_lost = true;
+    if (client.unsent.size() > BOUND && patience_is_over) {
+        log_line(client.name + " (" + client.address
+                 + ") non legge i messaggi.");
+        client.is_lost = true;
+    }
+    if (client.is_lost) {
+        ::shutdown(client.socket, SHUT_RDWR);  // ends its thread's recv()
+        client.unsent.clear();
+        client.paced.clear();
+    }
+}
+
+// One round: waits for news, sends what is queued, erases the clients whose
+// threads have ended, and renews the shares, so that everyone may speak again.
+// While somebody is too far behind, it does not renew them: talkers wait for
+// that reader. When this has lasted for PATIENCE, it drops whoever is still too
+// far behind. Only main calls it.
+static void deliver() {
+    std::this_thread::yield();  // let others queue more first: fewer sends
+    std::unique_lock<std::mutex> lock(clients_mutex);
+    const auto limit = has_unsent ? RETRY : TICK;
+    news.wait_for(lock, limit, [] { return has_news; });
+    if (!has_news && !has_unsent)
+        for (auto& [socket_client, client] : clients)
+            client.unsent.shrink_to_fit();  // it is quiet: give memory back
+    has_news = false;
+    has_unsent = false;
+    const bool patience_is_over = steady_clock::now() > renewed_at + PATIENCE;
+    bool somebody_is_behind = false;
+    for (auto it = clients.begin(); it != clients.end();) {
+        Client& client = it->second;
+        send_unsent(client, patience_is_over);
+        if (!client.unsent.empty() || !client.paced.empty())
+            has_unsent = true;
+        if (client.unsent.size() > BOUND)
+            somebody_is_behind = true;
+        if (client.has_ended) {
+            if (client.thread.joinable())
+                client.thread.join();  // it is ending: we hardly wait
+            close_socket(client.socket);
+            it = clients.erase(it);
+        } else {
+            ++it;
+        }
+    }
+    if (!somebody_is_behind) {
+        renewed_at = steady_clock::now();
+        for (auto& [socket_client, client] : clients)
+            client.said = 0;
+    }
+    round_done.notify_all();
+}
+
+// --- the log, the port, and main --------------------------------------------
+
+// Python's print(), but it never waits: if the terminal or the pipe is not
+// ready, the line is lost, and the next one that is printed says so. Any thread
+// may call it, with clients_mutex or without.
+static void log_line(const string& line) {
+    static std::mutex log_mutex;
+    static string warning;
+    std::lock_guard<std::mutex> lock(log_mutex);
+    if (can_print() && print(warning + line))
+        warning.clear();
+    else
+        warning = "Qualche riga del registro è andata persa.\n";
+}
+
+// Makes SERVER listen on all addresses of this machine, and says where. If it
+// cannot, it says why and ends the program.
+static void start_listening(int PORT) {
+    sockaddr_in ADDR = {};  // its address is 0.0.0.0; Python: HOST = ''
+    ADDR.sin_family = AF_INET;
+    ADDR.sin_port = htons(static_cast<unsigned short>(PORT));  // big-endian
+    auto* address = reinterpret_cast<sockaddr*>(&ADDR);  // as bind() wants
+    socklen_t size = sizeof ADDR;
+    SERVER = ::socket(AF_INET, SOCK_STREAM, 0);
+    set_option(SERVER, SOL_SOCKET, SO_REUSEADDR, REUSE_ADDRESS);
+    set_nonblocking(SERVER);  // whoever connects can be gone before accept()
+    if (::bind(SERVER, address, size) != 0
+        || ::listen(SERVER, MAX_CLIENTS) != 0) {
+        print("La porta " + std::to_string(PORT) + " non è disponibile: "
+              + socket_error() + "\nSe un altro server la sta usando, chiudilo,"
+              " oppure scegli un'altra porta: ./server 5301");
+        std::exit(1);
+    }
+    ::getsockname(SERVER, address, &size);
+    log_line("In attesa di connessioni... (porta "
+             + std::to_string(ntohs(ADDR.sin_port)) + ")");
+}
+
+// The port from the command line or else from the keyboard. If there is
+// something else on the command line, it prints the usage and ends the program.
+static int choose_port(int argc, char* argv[]) {
+    if (argc == 1)
+        return ask_port("Inserisci la porta del server (Default 5300): ", 0,
+                        DEFAULT_PORT);
+    const bool help = string(argv[1]) == "--help";
+    if (argc == 2 && !help) {
+        const int port = parse_port(argv[1], 0);
+        if (port >= 0)
+            return port;
+    }
+    print("Uso: ./server [PORTA]\n"
+          "Avvia il server della chat; Ctrl+C lo termina. PORTA va da 1 a"
+          " 65535\n(0: la sceglie il sistema); se manca, viene chiesta.");
+    std::exit(help ? 0 : 2);
+}
+
+int main(int argc, char* argv[]) {
     start_sockets();
-    const int PORT = choose_port(arguments(argc, argv));
-    on_interrupt([](int) { interrupted = true; });
-    if (!start_listening(PORT))
-        return 1;
-    fill_reserve();
-    std::set_new_handler(give_up_reserve);
-    std::thread log_thread = start_thread(write_log);
-    std::thread accept_thread = start_thread(new_client_accept);
+    on_interrupt();
+    const int PORT = choose_port(argc, argv);
+    never_wait_for_terminal();
+    if (!interrupted)  // Ctrl+C can come while it asks for the port
+        start_listening(PORT);
+    std::thread accept_thread(new_client_accept);
     while (!interrupted)
         deliver();
     accept_thread.join();
     close_server();
     close_socket(SERVER);
-    end_log(log_thread);
-    return 0;
 }

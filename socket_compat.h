@@ -1,143 +1,59 @@
-// socket_compat.h - what server.cpp and client.cpp need and C++ lacks.
-//
-// Part 1: sockets, the same on POSIX (Linux, macOS) and on Windows (Winsock).
-//         This is the only place with a test for the platform.
-// Part 2: text: what Python's print(), int() and decode() do, and what nobody
-//         did for it: to make messages of what recv() brings.
+// socket_compat.h - what server.cpp and client.cpp need and C++ lacks:
+//   1. sockets, the same on POSIX (Linux, macOS) and Windows (Winsock)
+//   2. the console: Ctrl+C, Ctrl+Z, and the terminal behind the window
+//   3. text: Python's print(), int() and decode(), and what Python lacks, too:
+//      splitting the stream that recv() brings into messages
+// This is the only file that tests for the platform.
 
 #ifndef SOCKET_COMPAT_H
 #define SOCKET_COMPAT_H
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstddef>
-#include <cstdlib>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
+#include <sstream>
 #include <string>
 #include <system_error>
-#include <thread>
-#include <vector>
 
+using std::size_t;
+using std::string;
 using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
-// ---------------------------------------------------------------------------
-// Part 1: sockets
-// ---------------------------------------------------------------------------
+// --- 1. sockets -------------------------------------------------------------
 
 #ifdef _WIN32
 
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN  // else windows.h brings the old winsock.h along
-#endif
-#ifndef NOMINMAX
-#define NOMINMAX  // else windows.h turns std::min and std::max into macros
-#endif
+#define NOMINMAX 1  // otherwise std::min and std::max are hidden by macros
 #include <winsock2.h>
 #include <ws2tcpip.h>  // getaddrinfo, inet_ntop
-#include <windows.h>
-#include <shellapi.h>  // CommandLineToArgvW
 
-#if defined(__MINGW32__) && !defined(_GLIBCXX_HAS_GTHREADS)
-#error "No std::thread here: use a MinGW-w64 with the posix thread model"
-#endif
-#ifdef _MSC_VER
-#pragma comment(lib, "ws2_32")  // MinGW: add -lws2_32 to the command
-#pragma comment(lib, "shell32")
-#endif
-
-using socket_t = SOCKET;  // unsigned: compare with NO_SOCKET, never `< 0`
-using length_t = int;  // of a buffer
+using socket_t = SOCKET;  // unsigned: compare it with NO_SOCKET, never `< 0`
+using length_t = int;     // of a buffer
 const socket_t NO_SOCKET = INVALID_SOCKET;
-const milliseconds UNTIL_WOKEN{200};  // shutdown() wakes no WSAPoll()
+const int SHUT_WR = SD_SEND;
+const int SHUT_RDWR = SD_BOTH;
+const int REUSE_ADDRESS = 0;  // here it would let a second server take the port
+const milliseconds UNTIL_WOKEN{200};  // shutdown() does not wake WSAPoll()
 
 inline void close_socket(socket_t s) { ::closesocket(s); }
-inline int poll_one(pollfd* p, int ms) { return ::WSAPoll(p, 1, ms); }
-inline bool would_block() { return ::WSAGetLastError() == WSAEWOULDBLOCK; }
-inline bool no_descriptors() { return ::WSAGetLastError() == WSAEMFILE; }
+inline int poll(pollfd* p, ULONG n, int ms) { return ::WSAPoll(p, n, ms); }
+inline int socket_errno() { return ::WSAGetLastError(); }
+inline bool would_block() { return socket_errno() == WSAEWOULDBLOCK; }
 
-inline void set_nonblocking(socket_t s)
-{
-    u_long yes = 1;
-    ::ioctlsocket(s, FIONBIO, &yes);
+inline void set_nonblocking(socket_t s) {
+    u_long on = 1;
+    ::ioctlsocket(s, static_cast<long>(FIONBIO), &on);
 }
 
-// On Windows SO_REUSEADDR would let a second program take the port, and a
-// port can be bound again at once without it.
-inline void set_reuse_address(socket_t) {}
-
-// Windows speaks UTF-16, we UTF-8. Returns `wide` up to its end of line.
-inline std::string to_utf8(const WCHAR* wide)
-{
-    char text[1024] = "";
-    ::WideCharToMultiByte(CP_UTF8, 0, wide, -1, text, sizeof text - 1, nullptr,
-                          nullptr);
-    const std::string all = text;
-    return all.substr(0, all.find_first_of("\r\n"));
-}
-
-// What an error code of Winsock means, in the system's words.
-inline std::string error_text(int code)
-{
-    WCHAR text[256] = {};
-    ::FormatMessageW(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS,
-                     nullptr, static_cast<DWORD>(code), 0, text, 255, nullptr);
-    return to_utf8(text) + " (" + std::to_string(code) + ")";
-}
-
-inline std::string socket_error() { return error_text(::WSAGetLastError()); }
-inline std::string address_error(int code) { return error_text(code); }
-
-// The words on the command line behind the program's name.
-inline std::vector<std::string> arguments(int, char*[])
-{
-    int count = 0;
-    WCHAR** wide = ::CommandLineToArgvW(::GetCommandLineW(), &count);
-    std::vector<std::string> words;
-    for (int i = 1; i < count; i++)
-        words.push_back(to_utf8(wide[i]));
-    ::LocalFree(wide);
-    return words;
-}
-
-inline void start_sockets()
-{
+inline void start_sockets() {
     WSADATA data;
     ::WSAStartup(MAKEWORD(2, 2), &data);
     ::SetConsoleOutputCP(CP_UTF8);  // for the accents in our texts
-    ::SetConsoleCP(CP_UTF8);
 }
-
-inline void on_interrupt(void (*handler)(int))
-{
-    static void (*call)(int) = nullptr;
-    call = handler;
-    ::SetConsoleCtrlHandler([](DWORD) -> BOOL {
-        call(0);      // in a thread that Windows starts for it
-        return TRUE;  // handled: do not end the program
-    }, TRUE);
-}
-
-// Ends the program with code 0 after so many seconds, whatever is stuck.
-inline void end_within(unsigned seconds)
-{
-    std::thread([seconds] {
-        std::this_thread::sleep_for(std::chrono::seconds(seconds));
-        std::_Exit(0);
-    }).detach();
-}
-
-inline bool is_terminal() { return false; }  // NOTE: plain lines here
-inline int terminal_rows() { return 0; }
-inline void watch_terminal() {}
-inline void drop_typed() {}
-inline void go_on_after_ctrl_s() {}
-inline void stop_program() {}
-inline std::atomic<bool> stop_asked{false};
-inline std::atomic<bool> has_gone_on{false};
-
-inline void ignore_interrupts() {}  // no thread is chosen: it gets its own
-inline bool end_input() { return false; }  // a console does it by itself
 
 #else  // POSIX
 
@@ -145,450 +61,401 @@ inline bool end_input() { return false; }  // a console does it by itself
 #include <csignal>
 #include <fcntl.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 #include <cerrno>
-#include <cstring>
 
 using socket_t = int;
-using length_t = std::size_t;  // of a buffer
+using length_t = size_t;  // of a buffer
 const socket_t NO_SOCKET = -1;
-const milliseconds UNTIL_WOKEN{-1};  // shutdown() wakes who is in poll()
+const int REUSE_ADDRESS = 1;  // otherwise "Address already in use", a minute
+                              // long: TIME_WAIT, RFC 9293 section 3.6.1
+const milliseconds UNTIL_WOKEN{-1};  // for ever: shutdown() wakes a poll()
 
 inline void close_socket(socket_t s) { ::close(s); }
-inline int poll_one(pollfd* p, int ms) { return ::poll(p, 1, ms); }
-inline bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
-inline bool no_descriptors() { return errno == EMFILE || errno == ENFILE; }
+inline int socket_errno() { return errno; }
+inline bool would_block() { return errno == EAGAIN || errno == EINPROGRESS; }
+inline void set_nonblocking(socket_t s) { ::fcntl(s, F_SETFL, O_NONBLOCK); }
 
-inline void set_nonblocking(socket_t s)
-{
-    ::fcntl(s, F_SETFL, ::fcntl(s, F_GETFL, 0) | O_NONBLOCK);
+// Comes first in main(). A send() to a peer that has gone raises SIGPIPE,
+// which would end the program: signal(7). NOTE: after `./server >&-` the first
+// socket gets the number 1, and everything printed goes to it.
+inline void start_sockets() { std::signal(SIGPIPE, SIG_IGN); }
+
+#endif
+
+// Why the last socket call failed, in the system's words.
+inline string socket_error() {
+    return std::system_category().message(socket_errno());
 }
 
-// Without it bind() says "Address already in use" for a minute after the
-// server has closed its connections (TIME_WAIT, RFC 9293 section 3.6.1).
-inline void set_reuse_address(socket_t s)
-{
-    const int yes = 1;
-    ::setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+inline void set_option(socket_t s, int level, int name, int value) {
+    ::setsockopt(s, level, name, reinterpret_cast<const char*>(&value),
+                 sizeof value);
 }
 
-// Why the last socket call failed, in the system's words; and why
-// getaddrinfo() did.
-inline std::string socket_error() { return std::strerror(errno); }
-inline std::string address_error(int code) { return ::gai_strerror(code); }
-
-// The words on the command line behind the program's name.
-inline std::vector<std::string> arguments(int argc, char* argv[])
-{
-    return {argv + 1, argv + argc};
+// What both ends of a connection need.
+inline void set_up_connection(socket_t s) {
+    set_nonblocking(s);  // all waiting is done in wait_ready(), with a limit
+    // Each message leaves at once: TCP would keep a small one back until the
+    // one before is acknowledged, up to 40 ms (Nagle's algorithm, RFC 896).
+    set_option(s, IPPROTO_TCP, TCP_NODELAY, 1);
+    // A computer that is switched off sends no goodbye: the system has to ask.
+    // (RFC 9293, section 3.8.4. NOTE: Other systems ask after two hours. And
+    // the last line also ends a connection whose peer is there, but has not
+    // read for so long, if all queues on the way are full.)
+    set_option(s, SOL_SOCKET, SO_KEEPALIVE, 1);
+#ifdef TCP_USER_TIMEOUT  // Linux: see tcp(7)
+    set_option(s, IPPROTO_TCP, TCP_KEEPIDLE, 10);         // seconds
+    set_option(s, IPPROTO_TCP, TCP_KEEPINTVL, 5);         // seconds
+    set_option(s, IPPROTO_TCP, TCP_USER_TIMEOUT, 25000);  // milliseconds
+#endif
 }
 
-inline void start_sockets()
-{
-    // Else a send() to a peer that has gone, or a log that is longer than
-    // `ulimit -f` allows, ends the program: signal(7).
-    std::signal(SIGPIPE, SIG_IGN);
-    std::signal(SIGXFSZ, SIG_IGN);
-    // Descriptors 0 to 2 are taken, also after `./server >&-`: else a socket
-    // could get one of them, and with it what is printed.
-    int fd = ::open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= 2)
-        fd = ::open("/dev/null", O_RDWR);
-    ::close(fd);
+// Waits until the socket is ready, but not longer than `limit`. POLLIN: there
+// is something to recv() or accept(), or the stream has ended; POLLOUT: there
+// is room for send(). False: it is not ready yet.
+inline bool wait_ready(socket_t s, short events, milliseconds limit) {
+    pollfd p = {s, events, 0};
+    return ::poll(&p, 1, static_cast<int>(limit.count())) > 0;
 }
 
-// Calls `handler` on Ctrl+C and Ctrl+\, kill, and when the terminal goes away.
-// It may do only what signal-safety(7) allows: set a flag, call end_input().
-inline void on_interrupt(void (*handler)(int))
-{
+// Sends as many of these bytes as the system takes, perhaps none, and erases
+// them. False: the connection is broken.
+inline bool send_some(socket_t s, string& bytes) {
+    const auto n = ::send(s, bytes.data(), length_t(bytes.size()), 0);
+    if (n > 0)
+        bytes.erase(0, static_cast<size_t>(n));
+    return n >= 0 || would_block();
+}
+
+// --- 2. the console ---------------------------------------------------------
+
+const unsigned TIME_TO_END = 4;  // seconds from Ctrl+C to the end, by force
+
+inline std::atomic<bool> interrupted{false};  // Ctrl+C was pressed
+
+// How many rows the divided terminal has (0: it is not divided yet), or
+// NO_WINDOW: there are only plain lines.
+const int NO_WINDOW = -1;
+inline std::atomic<int> window_rows{NO_WINDOW};
+
+#ifdef _WIN32
+
+// NOTE: Ctrl+C ends the read() of a console, but not that of a pipe.
+inline void on_interrupt() {
+    ::SetConsoleCtrlHandler([](DWORD) -> BOOL {
+        interrupted = true;
+        ::Sleep(TIME_TO_END * 1000);  // in a thread that Windows has started
+        std::_Exit(0);
+    }, TRUE);
+}
+
+// A console gives UTF-16: ReadFile() would lose the accents on Windows 10.
+inline bool read_line(string& line) {
+    const HANDLE console = ::GetStdHandle(STD_INPUT_HANDLE);
+    DWORD size = 0;
+    if (!::GetConsoleMode(console, &size))  // it is a file or a pipe
+        return std::getline(std::cin, line) && !interrupted;
+    WCHAR wide[1024] = {};
+    char text[4096] = "";
+    if (!::ReadConsoleW(console, wide, 1023, &size, nullptr) || interrupted)
+        return false;
+    ::WideCharToMultiByte(CP_UTF8, 0, wide, -1, text, 4096, nullptr, nullptr);
+    line = text;  // its "\r\n" is dropped like that of a peer
+    return text[0] != '\x1A' && text[0] != '\0';  // Ctrl+Z: the end of input
+}
+
+inline void ignore_interrupts() {}  // Windows calls the handler in a new thread
+inline bool can_print() { return true; }  // NOTE: print() may wait on Windows
+inline void never_wait_for_terminal() {}
+inline bool open_terminal() { return false; }  // NOTE: there is no window
+inline void close_terminal(bool) {}
+inline int terminal_rows() { return 0; }
+
+#else  // POSIX
+
+// Calls `handler` at this signal; it may do only what signal-safety(7) allows.
+// What was ignored when we started stays ignored: nohup relies on that.
+inline void on_signal(int number, void (*handler)(int), unsigned flags = 0) {
     struct sigaction action = {};
-    action.sa_handler = handler;  // no SA_RESTART: a read() under way ends
-    ::sigaction(SIGINT, &action, nullptr);
-    ::sigaction(SIGQUIT, &action, nullptr);
-    ::sigaction(SIGTERM, &action, nullptr);
-    ::sigaction(SIGHUP, &action, nullptr);
+    ::sigaction(number, nullptr, &action);
+    if (action.sa_handler == SIG_IGN)
+        return;
+    action.sa_handler = handler;
+    action.sa_flags = static_cast<int>(flags);
+    ::sigaction(number, &action, nullptr);
 }
 
-// Ends the program with code 0 after so many seconds, whatever is stuck. A
-// signal handler may call it.
-inline void end_within(unsigned seconds)
-{
-    struct sigaction action = {};
-    action.sa_handler = [](int) { ::_exit(0); };
-    ::sigaction(SIGALRM, &action, nullptr);
-    ::alarm(seconds);
+// At Ctrl+C, Ctrl+\ or a kill, or when the terminal goes away, `interrupted`
+// is set, and a read() under way ends. If one was about to begin, the alarm
+// ends it a second later; if anything is stuck, it ends the program.
+inline void on_interrupt() {
+    for (const int number : {SIGINT, SIGQUIT, SIGTERM, SIGHUP})
+        on_signal(number, [](int) {
+            if (!interrupted.exchange(true))
+                ::alarm(1);
+        });
+    on_signal(SIGALRM, [](int) {
+        static std::atomic<unsigned> seconds{0};
+        if (++seconds == TIME_TO_END)
+            ::_exit(0);
+        ::alarm(1);
+    });
 }
 
-// True if people read and write here, at a terminal that knows sequences like
-// ESC[K (ECMA-48); not for a pipe, TERM=dumb, or a program started with '&'.
-inline bool is_terminal()
-{
-    const char* name = std::getenv("TERM");
-    return ::isatty(0) && ::isatty(1) && ::tcgetpgrp(1) == ::getpgrp() && name
-           && *name && std::string(name) != "dumb";
+// The thread that calls it gets no signals, so that they reach main, and
+// interrupt its read().
+inline void ignore_interrupts() {
+    sigset_t signals;
+    sigfillset(&signals);  // without :: since it can be a macro
+    ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
-inline int terminal_rows()
-{
+// False for a program that was started with '&': if it read from the terminal,
+// the system would stop it (SIGTTIN).
+inline bool in_foreground() { return ::tcgetpgrp(0) == ::getpgrp(); }
+
+// Python's input(). False: no more can be read, or Ctrl+C was pressed.
+inline bool read_line(string& line) {
+    if (interrupted || (::isatty(0) && !in_foreground()))
+        return false;
+    return std::getline(std::cin, line) && !interrupted;
+}
+
+// False if print() would wait: Ctrl+S was pressed, or a pipe is full.
+inline bool can_print() { return wait_ready(1, POLLOUT, milliseconds(0)); }
+
+// From now on print() fails where it would wait for a terminal. (O_NONBLOCK
+// belongs to the open file, which we share with the shell: we open it again.)
+inline void never_wait_for_terminal() {
+    const char* name = ::isatty(1) ? ::ttyname(1) : nullptr;
+    const int fd = name ? ::open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY) : -1;
+    if (fd >= 0)
+        ::dup2(fd, 1);
+}
+
+inline int terminal_rows() {
     struct winsize size = {};
     return ::ioctl(1, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
 }
 
-// Forgets what has been typed and not been read.
-inline void drop_typed() { ::tcflush(1, TCIFLUSH); }
+inline struct termios old_terminal;  // as open_terminal() found it
 
-// If Ctrl+S has stopped the terminal, it goes on: it takes both calls. A signal
-// handler may call it.
-inline void go_on_after_ctrl_s()
-{
-    if (::tcgetpgrp(1) != ::getpgrp())
-        return;  // in the background the calls would stop the program
-    ::tcflow(1, TCOOFF);
-    ::tcflow(1, TCOON);
+inline void stop_program(int);
+
+// Lets Backspace delete whole letters (IUTF8), sets the handler of Ctrl+Z, and
+// marks the window as not divided yet.
+inline void take_terminal() {
+    struct termios terminal = old_terminal;
+    terminal.c_iflag |= IUTF8;
+    ::tcsetattr(0, TCSANOW, &terminal);
+    on_signal(SIGTSTP, stop_program, SA_RESTART | SA_RESETHAND | SA_NODEFER);
+    window_rows = 0;
 }
 
-// The first is set by Ctrl+Z: who sees it gives the terminal back, and calls
-// stop_program(). The second, when the program goes on after a stop.
-inline std::atomic<bool> stop_asked{false};
-inline std::atomic<bool> has_gone_on{false};
-
-inline void stop_program() { ::raise(SIGSTOP); }
-
-// From now on these two are set.
-inline void watch_terminal()
-{
-    struct sigaction action = {};
-    action.sa_flags = SA_RESTART;  // main's read() at the keyboard goes on
-    action.sa_handler = [](int number) {
-        (number == SIGTSTP ? stop_asked : has_gone_on) = true;
-    };
-    ::sigaction(SIGTSTP, &action, nullptr);
-    ::sigaction(SIGCONT, &action, nullptr);
+// Ctrl+Z: lets the whole screen scroll again, and only then stops the program.
+// (SIGTSTP has its default action here, because of SA_RESETHAND: sigaction(2).)
+inline void stop_program(int) {
+    window_rows = NO_WINDOW;
+    ::poll(nullptr, 0, 5);  // ms, for what is just being shown
+    if (::write(1, "\033[r\033[999;1H\n", 12) > 0)
+        ::raise(SIGTSTP);
+    take_terminal();
 }
 
-// The thread that calls it gets no interrupts: another one does.
-inline void ignore_interrupts()
-{
-    sigset_t signals;
-    sigfillset(&signals);
-    ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+// True if input and output are a terminal that understands control sequences
+// such as ESC[K. From then on it is set as we need it.
+inline bool open_terminal() {
+    const char* name = std::getenv("TERM");
+    if (!::isatty(0) || !::isatty(1) || !in_foreground() || !name
+        || name == string("dumb"))
+        return false;
+    ::tcgetattr(0, &old_terminal);
+    take_terminal();
+    return true;
 }
 
-// Standard input is at its end from now on, also for a read() that has not
-// begun yet, which the signal cannot end. A signal handler may call it.
-// False: that cannot be done here.
-inline bool end_input()
-{
-    const int old_errno = errno;  // whom the signal interrupts may look at it
-    go_on_after_ctrl_s();
-    const int nothing = ::open("/dev/null", O_RDONLY);
-    const bool done = nothing >= 0 && ::dup2(nothing, 0) == 0;
-    if (nothing > 0)
-        ::close(nothing);
-    errno = old_errno;
-    return done;
+// Sets the terminal as it was. `forget` drops what was typed and not read: the
+// shell would run it as a command.
+inline void close_terminal(bool forget) {
+    if (window_rows != NO_WINDOW && in_foreground())
+        ::tcsetattr(0, forget ? TCSAFLUSH : TCSANOW, &old_terminal);
 }
 
 #endif
 
-// What recv_some() and send_some() return instead of a number of bytes.
-const int LOST = -1;     // the connection is broken
-const int TIME_UP = -2;  // nothing came in the time given
-
-// Waits for something to read, a new connection or an end included, but not
-// longer than `limit`. False: not yet.
-inline bool wait_readable(socket_t s, milliseconds limit)
-{
-    pollfd p = {};
-    p.fd = s;
-    p.events = POLLIN;
-    return poll_one(&p, static_cast<int>(limit.count())) > 0;
-}
-
-// Python's recv() under settimeout(): returns the number of bytes read, 0 at
-// the end of the stream, LOST or TIME_UP.
-inline int recv_some(socket_t s, char* buffer, std::size_t size,
-                     milliseconds limit)
-{
-    if (!wait_readable(s, limit))
-        return TIME_UP;
-    const auto n = static_cast<int>(
-        ::recv(s, buffer, static_cast<length_t>(size), 0));
-    return n >= 0 ? n : would_block() ? TIME_UP : LOST;
-}
-
-// Hands bytes to the system: returns how many it took, or LOST. On a
-// non-blocking socket it may take none of them: 0.
-inline int send_some(socket_t s, const char* data, std::size_t size)
-{
-    const auto n = static_cast<int>(
-        ::send(s, data, static_cast<length_t>(size), 0));
-    return n >= 0 ? n : would_block() ? 0 : LOST;
-}
-
-// Python's sendall(), on a blocking socket: send() may take only a part.
-inline bool send_all(socket_t s, const std::string& data)
-{
-    std::size_t sent = 0;
-    while (sent < data.size()) {
-        const int n = send_some(s, data.data() + sent, data.size() - sent);
-        if (n <= 0)
-            return false;
-        sent += static_cast<std::size_t>(n);
-    }
-    return true;
-}
-
-// Every message leaves at once: TCP would keep a small one back until the one
-// before is acknowledged, up to 40 ms (Nagle's algorithm, RFC 896).
-inline void set_no_delay(socket_t s)
-{
-    const int yes = 1;
-    ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY,
-                 reinterpret_cast<const char*>(&yes), sizeof yes);
-}
-
-// Python's accept(): the new connection, and its address as "IP:PORT";
-// NO_SOCKET if there is none. Neither recv() nor send() blocks on it: waiting
-// is done in poll(), with a time limit.
-inline socket_t accept_client(socket_t listener, std::string& address)
-{
-    sockaddr_in from = {};
-    socklen_t length = sizeof from;
-    const socket_t s
-        = ::accept(listener, reinterpret_cast<sockaddr*>(&from), &length);
-    if (s != NO_SOCKET) {
-        char ip[INET_ADDRSTRLEN] = "";
-        ::inet_ntop(AF_INET, &from.sin_addr, ip, sizeof ip);
-        address = std::string(ip) + ":" + std::to_string(ntohs(from.sin_port));
-        set_nonblocking(s);
-        set_no_delay(s);
-    }
-    return s;
-}
-
-// Ends the connection, so that who waits in recv_some() reads an end. The
-// number stays valid until close_socket(), which is for the owner alone: the
-// system gives a closed number to the next connection.
-inline void shutdown_socket(socket_t s)
-{
-    ::shutdown(s, 2);  // both ways: SHUT_RDWR here, SD_BOTH on Windows
-}
-
-// Ends the connection so that the peer gets all that was sent: close() with
-// bytes unread makes an RST, which destroys what is under way (RFC 2525,
-// section 2.17). So what comes is thrown away, until the peer closes or `limit`
-// has passed.
-inline void finish_socket(socket_t s, milliseconds limit)
-{
-    ::shutdown(s, 1);  // our way: SHUT_WR here, SD_SEND on Windows
-    const auto deadline = std::chrono::steady_clock::now() + limit;
-    char unread[4096];
-    while (recv_some(s, unread, sizeof unread, limit) > 0
-           && std::chrono::steady_clock::now() < deadline) {
-    }
-}
-
-// ---------------------------------------------------------------------------
-// Part 2: text
-// ---------------------------------------------------------------------------
+// --- 3. text ----------------------------------------------------------------
 
 // Python's print(): one whole line, at once, even when several threads print
 // (stdio locks the stream for each call) and when standard output is a file.
 // False: not all of it could be written.
-inline bool print(const std::string& text, const char* end = "\n")
-{
-    const std::string line = text + end;
-    const std::size_t n = std::fwrite(line.data(), 1, line.size(), stdout);
-    return std::fflush(stdout) == 0 && n == line.size();
+inline bool print(const string& text, const char* end = "\n") {
+    const string line = text + end;
+    return std::fwrite(line.data(), line.size(), 1, stdout) == 1
+           && std::fflush(stdout) == 0;
 }
 
-// Python's Thread(target=run).start(). If the system gives no thread it calls
-// `give_up`, says so, and ends the program.
-inline std::thread start_thread(void (*run)(), void (*give_up)() = nullptr)
-{
-    try {
-        return std::thread(run);
-    } catch (const std::system_error&) {
-        if (give_up)
-            give_up();
-        print("Il sistema non ha più risorse: chiudi qualche programma e"
-              " riprova.");
-        std::_Exit(1);
-    }
+// Python's int(), for a port: a whole number from `lowest` to 65535; blanks
+// around it are allowed. Otherwise it prints an error, and returns -1.
+inline int parse_port(const string& text, int lowest) {
+    std::istringstream words(text);
+    int port = -1;
+    if (words >> port && (words >> std::ws).eof() && port >= lowest
+        && port <= 65535)
+        return port;
+    print("La porta è un numero da 1 a 65535.");
+    return -1;
 }
 
-// Python's int(), for a port: -1 unless the text is a whole number from
-// `lowest` to 65535 and nothing else.
-inline int parse_port(const std::string& text, int lowest)
-{
-    if (text.empty() || text.size() > 5
-        || text.find_first_not_of("0123456789") != std::string::npos)
-        return -1;
-    const int port = std::stoi(text);
-    return port >= lowest && port <= 65535 ? port : -1;
-}
-
-// Python's input() and int(), for a port: asks until it is one. An empty line
-// or the end of input means `by_default`.
-inline int ask_port(const char* question, int lowest, int by_default)
-{
-    for (;;) {
+// Python's int(input(question)), for a port: asks until it gets one. An empty
+// line or the end of input means `by_default`.
+inline int ask_port(const char* question, int lowest, int by_default) {
+    string line;
+    int port = -1;
+    while (port < 0) {
         print(question, "");
-        std::string answer;
-        if (!std::getline(std::cin, answer) || answer.empty())
+        if (!read_line(line) || line.find_first_not_of(" \t\r\n") == line.npos)
             return by_default;
-        const int port = parse_port(answer, lowest);
-        if (port >= 0)
-            return port;
-        print("La porta è un numero da " + std::to_string(lowest)
-              + " a 65535: riprova.");
+        port = parse_port(line, lowest);
     }
+    return port;
 }
 
-// The length in bytes of the UTF-8 character at text[at]; 0: its last bytes
-// have yet to come. Where it is no UTF-8, `valid` is false and the length is
-// that of the part to replace (Unicode Standard, section 3.9, table 3-7).
-inline std::size_t character_at(const std::string& text, std::size_t at,
-                                bool& valid)
-{
-    const auto lead = static_cast<unsigned char>(text[at]);
-    valid = lead < 0x80 || (lead >= 0xC2 && lead <= 0xF4);
-    if (lead < 0x80 || !valid)
-        return 1;
-    const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-    // The second byte is 80..BF, but no overlong form (E0, F0), no surrogate
-    // (ED), nothing above U+10FFFF (F4).
-    unsigned char lowest = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-    unsigned char highest = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    for (std::size_t i = 1; i < length; i++) {
-        if (at + i == text.size())
-            return 0;
-        const auto byte = static_cast<unsigned char>(text[at + i]);
-        valid = byte >= lowest && byte <= highest;
-        if (!valid)
-            return i;
-        lowest = 0x80;
-        highest = 0xBF;
-    }
-    return length;
+// UTF-8 (RFC 3629): a character is one byte 0xxxxxxx, or a first byte 110xxxxx,
+// 1110xxxx or 11110xxx and 1, 2 or 3 bytes 10xxxxxx, which continue it.
+inline bool continues(char byte) { return (byte & 0xC0) == 0x80; }
+
+// How many bytes a character with this first byte has; 0: none begins with it.
+inline size_t length_from(char first) {
+    const size_t lengths[] = {1, 0, 2, 3, 4, 0};  // by count of leading 1 bits
+    size_t ones = 0;
+    while (ones < 5 && (first & (0x80 >> ones)))
+        ones++;
+    return lengths[ones];
 }
 
-inline bool is_plain(char c) { return c >= ' ' && c <= '~'; }
-
-// Python's decode() of one character, made safe for a terminal: control
-// characters (C0, DEL, C1) become spaces, what is no UTF-8 becomes U+FFFD, and
-// "\r\n" is one '\n'. Returns how many bytes of text it takes; 0: too few yet.
-inline std::size_t decode_at(const std::string& text, std::size_t at,
-                             std::string& shown)
-{
-    if (text[at] == '\r' && at + 1 == text.size())
-        return 0;
-    shown = "\n";
-    if (text[at] == '\n')
-        return 1;
-    if (text[at] == '\r' && text[at + 1] == '\n')
-        return 2;
-    bool valid = true;
-    const std::size_t length = character_at(text, at, valid);
-    shown = text.substr(at, length);
-    if (!valid)
-        shown = "\xEF\xBF\xBD";  // U+FFFD, the replacement character
-    else if (length == 1 && !is_plain(shown[0]))
-        shown = " ";
-    else if (length == 2 && shown < "\xC2\xA0")
-        shown = " ";  // U+0080 to U+009F are control characters too
-    return length;
+// Where a text can be cut without splitting a character: at `size`, or a few
+// bytes before. (At the end of a text, its last character may be incomplete.)
+// `size` must be at least 1.
+inline size_t place_to_cut(const string& text, size_t size) {
+    size_t at = size - 1;
+    while (at > 0 && size - at < 4 && continues(text[at]))
+        at--;
+    return at + length_from(text[at]) > size ? at : size;
 }
 
-struct Message {
-    std::string text;      // clean, not empty, without its '\n'
-    bool is_rest = false;  // the rest of one that was too long
+const char32_t NOT_UTF8 = 0xFFFFFFFF;
 
-    bool is_quit() const { return text == "{quit}" && !is_rest; }
-};
-
-// TCP is a stream: it keeps the bytes in order, but not what was sent
-// together (RFC 9293, section 2.2). An Inbox collects what recv() brings until
-// it makes a message. One thread uses it at a time. From a line peer '\n' ends
-// a message; from a bare one the end of what recv() brought does, and for the
-// server '\n' as well.
-struct Inbox {
-    std::size_t limit = 0;      // bytes in a message; a longer one is cut
-    bool lines = true;          // '\n' ends a message (else it is a space)
-    bool chunks = false;        // the end of what has been received does
-    std::string received;       // bytes that have not been looked at
-    std::string text;           // the message so far, clean
-    bool text_is_rest = false;  // its first part was full, and has been taken
-    bool at_end = false;        // recv() will bring nothing more
-
-    bool is_empty() const
-    {
-        return received.empty() && text.empty() && !text_is_rest;
-    }
-};
-
-// recv() has brought the last byte: what there is, is the last message.
-inline void end_inbox(Inbox& inbox)
-{
-    inbox.received += '\n';
-    inbox.lines = inbox.at_end = true;
+// Returns the code point of the character at text[at], and sets `length` to its
+// bytes. If these are not valid UTF-8: NOT_UTF8, and 1.
+inline char32_t decode(const string& text, size_t at, size_t& length) {
+    const char32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};  // of each length
+    length = length_from(text[at]);
+    char32_t c = static_cast<unsigned char>(text[at]) & (0xFFu >> length);
+    size_t i = 1;
+    for (; i < length && continues(text[at + i]); i++)
+        c = c << 6 | (static_cast<unsigned char>(text[at + i]) & 0x3Fu);
+    if (i == length && c >= lowest[length] && c <= 0x10FFFF
+        && (c < 0xD800 || c > 0xDFFF))  // these are for UTF-16
+        return c;
+    length = 1;
+    return NOT_UTF8;
 }
 
-// Appends printable ASCII from received[at] on to the text, as far as there is
-// some and it fits: most texts are nothing else. Returns how much.
-inline std::size_t take_plain(Inbox& inbox, std::size_t at)
-{
-    const std::size_t room = inbox.limit - inbox.text.size();
-    std::size_t n = 0;
-    while (n < room && at + n < inbox.received.size()
-           && is_plain(inbox.received[at + n]))
-        n++;
-    inbox.text.append(inbox.received, at, n);
-    return n;
-}
-
-// Moves the next message out of the inbox; an empty one is ignored. False:
-// there is none before more bytes come.
-inline bool next_message(Inbox& inbox, Message& message)
-{
-    std::size_t at = take_plain(inbox, 0);  // the next byte to look at
-    bool complete = false;  // inbox.text is a message
-    bool full = false;      // inbox.text is a message, and its rest follows
-    std::string shown;
-    while (at < inbox.received.size() && !complete && !full) {
-        const std::size_t length = decode_at(inbox.received, at, shown);
-        if (length == 0)
-            break;  // the rest of this character has yet to come
-        if (shown == "\n" && inbox.lines)
-            complete = !inbox.text.empty();
-        else if (inbox.text.size() + shown.size() > inbox.limit)
-            full = true;
+// Makes a text safe to show. A byte that is not UTF-8 becomes a question mark.
+// What could move another's cursor, imitate a line or turn it round becomes a
+// space: control characters, line separators, bidirectional controls. So the
+// text never gets longer.
+inline string clean(const string& bytes) {
+    string text;
+    size_t length = 0;
+    for (size_t at = 0; at < bytes.size(); at += length) {
+        const char32_t c = decode(bytes, at, length);
+        if (c == NOT_UTF8)
+            text += '?';
+        else if (c < 0x20 || (c >= 0x7F && c < 0xA0)
+                 || (c >= 0x2028 && c <= 0x202E)
+                 || (c >= 0x2066 && c <= 0x2069))
+            text += ' ';
         else
-            inbox.text += shown == "\n" ? " " : shown;
-        if (!full)
-            at += length;
-        if (!full && !complete)
-            at += take_plain(inbox, at);
+            text.append(bytes, at, length);
     }
-    inbox.received.erase(0, at);
-    if (inbox.chunks && inbox.received == "\r")
-        inbox.received.clear();  // here it can only have been an end of line
-    if (inbox.chunks && !inbox.text.empty())
-        complete = true;
-    if (!complete && !full)
-        return false;
-    message = {inbox.text, inbox.text_is_rest};
-    inbox.text.clear();
-    inbox.text_is_rest = full;
-    return true;
+    return text;
+}
+
+// TCP delivers a stream of bytes, and knows nothing of messages (RFC 9293,
+// section 2.2). An Inbox collects what recv() brings until it makes a message.
+// Only one thread may use it.
+struct Inbox {
+    size_t limit = string::npos;  // bytes of a message; a longer one is cut
+    bool lines = true;     // a '\n' ends a message
+    bool chunks = false;   // so does the end of what one recv() brings: it is a
+                           // bare peer, like the Python version
+    bool is_cut = false;   // the last message was too long: its rest follows
+    bool is_rest = false;  // the last message is the rest of one that was cut
+    bool at_end = false;   // recv() will bring nothing more
+    string received{};     // what is not a message yet
+};
+
+// Moves the next message out of the inbox: clean, without its '\n', and not
+// empty (those are ignored). False: none until recv() brings more.
+inline bool next_message(Inbox& inbox, string& message) {
+    string& bytes = inbox.received;
+    message.clear();
+    while (message.empty() && !bytes.empty()) {
+        size_t newline = bytes.npos;
+        if (inbox.lines)
+            newline = bytes.find('\n');
+        const bool is_long = std::min(newline, bytes.size()) > inbox.limit;
+        size_t size = 0;  // of the message with its '\n'; 0: it is not complete
+        if (is_long)
+            size = place_to_cut(bytes, inbox.limit);
+        else if (newline != bytes.npos)
+            size = newline + 1;
+        else if (inbox.at_end)
+            size = bytes.size();
+        else if (inbox.chunks)
+            size = place_to_cut(bytes, bytes.size());
+        if (size == 0)
+            return false;
+        size_t end = std::min(size, newline);
+        if (!is_long && end > 0 && bytes[end - 1] == '\r')
+            end--;
+        message = clean(bytes.substr(0, end));
+        bytes.erase(0, size);
+        inbox.is_rest = inbox.is_cut;
+        inbox.is_cut = is_long;
+    }
+    if (inbox.is_rest && message == "{quit}")
+        message += ' ';  // the end of a long line, and not the command
+    return !message.empty();
+}
+
+// What receive_into() can return instead of a number of bytes: the connection
+// is broken; nothing came within `limit`.
+enum { LOST = -1, TIME_UP = -2 };
+
+// Python's recv() with settimeout(), into the inbox; from a bare peer at most
+// one message. Returns how many bytes came (0: the stream has ended), or LOST,
+// or TIME_UP.
+inline int receive_into(Inbox& inbox, socket_t s, milliseconds limit) {
+    size_t size = 4096;
+    if (inbox.chunks)
+        size = std::min(size, inbox.limit - inbox.received.size());
+    if (!wait_ready(s, POLLIN, limit))
+        return TIME_UP;
+    string bytes(size, ' ');  // freed at once; a thread's stack only grows
+    const auto n = static_cast<int>(
+        ::recv(s, &bytes[0], static_cast<length_t>(size), 0));
+    if (n > 0)
+        inbox.received.append(bytes, 0, static_cast<size_t>(n));
+    inbox.at_end = n <= 0;
+    return n;
 }
 
 #endif

@@ -25,7 +25,7 @@ def new_client_accept():
         client, client_address = SERVER.accept()
         print("%s:%s si è collegato." % client_address)
         # FAULT: if the client has reset the connection by now, this raises:
-        # the thread ends, and nobody is let in any more.
+        # the thread ends, and nobody else is let in.
         client.send("CIAO! Digita il tuo Nome seguito dal tasto Invio!"
                     .encode("utf8"))
         addresses[client] = client_address
@@ -40,7 +40,7 @@ def client_handler(socket_client):
         # quick messages come glued, {quit} too, and long ones in parts.
         name = socket_client.recv(BUFSIZ)
         if name != b"{quit}":
-            # FAULT: any name will do, even none or another's. Is it not
+            # FAULT: any name will do, even none or another's. If it is not
             # UTF-8, this raises: the client stays connected, and unheard.
             name = name.decode("utf8")
             socket_client.send(f"Benvenuto {name}! Se vuoi lasciare la Chat, "
@@ -54,7 +54,7 @@ def client_handler(socket_client):
                 broadcast(msg, name + ": ")
             socket_client.close()
             # FAULT: here it is closed, and still in clients: EBADF in the
-            # thread of whoever writes now, which dies of it.
+            # thread of whoever writes next; that thread dies.
             del clients[socket_client]
             broadcast(f"{name} ha abbandonato la Chat.".encode("utf8"))
         else:
@@ -67,7 +67,7 @@ def client_handler(socket_client):
 
 
 def broadcast(msg, prefisso=""):
-    # FAULT: who comes or goes meanwhile changes the dict: RuntimeError.
+    # FAULT: whoever joins or leaves meanwhile changes the dict: RuntimeError.
     for socket_client in clients:
         # FAULT: a client that does not read blocks this, and so everyone.
         # FAULT: with the prefix it can be too long for the reader's recv().

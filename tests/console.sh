@@ -1,419 +1,298 @@
 #!/bin/bash
-# The client in a real (pseudo) terminal: tmux types, and reads the screen.
-#   console.sh CLIENT SERVER README TEST         exit code 77: skipped
-# README has the picture that one of the tests compares.
+# The programs in a (pseudo) terminal: tmux types, and reads the screen.
+#   console.sh CLIENT SERVER SOURCE_DIRECTORY TEST      exit code 77: skipped
+# On 60 x 12, messages stand in rows 1 to 10, what is typed in rows 11 and 12.
 
+. "$(dirname "$0")/support.sh"
 export LC_ALL=C.UTF-8
+unset TMUX NO_COLOR ENV
+source=$3
+need tmux tmux
+need pkill procps
 
-client=$1
-server=$2
-command -v tmux > /dev/null 2>&1 || {
-    echo "skipped: no tmux"
-    exit 77
-}
-work=$(mktemp -d)
-port=
-unset TMUX
+# Here `client` and `server` are commands, and `make run` finds them built.
+cp "$source"/{Makefile,socket_compat.h,server.cpp,client.cpp} "$work"
+cp "${CHAT_CLIENT:-$1}" "$work/client"
+cp "${CHAT_SERVER:-$2}" "$work/server"
+export PATH=$work:$PATH
+shell="env PS1='\$ ' bash --norc --noprofile"
 
 tmux_() { tmux -S "$work/socket" -f /dev/null "$@"; }
 
-clean_up() {
-    # First the clients: a terminal that goes away while LeakSanitizer looks at
-    # one can leave it spinning for ever.
-    tmux_ list-panes -a -F '#{pane_pid}' 2> /dev/null | while read -r shell; do
-        pkill -KILL -P "$shell"
+# First whoever runs there: a terminal that goes away while LeakSanitizer looks
+# at a program can leave that spinning for ever.
+close_terminal() {
+    tmux_ list-panes -a -F '#{pane_pid}' | while read -r leader; do
+        pkill -KILL -s "$leader"
     done
-    tmux_ kill-server 2> /dev/null
-    [ -z "$server_pid" ] || kill "$server_pid" 2> /dev/null
-    rm -rf "$work"
-}
-trap clean_up EXIT
+    tmux_ kill-server
+} 2> /dev/null
+trap 'close_terminal; clean_up' EXIT
 
-fail() {
-    echo "FAILED: $*"
-    echo "--- the screen:"
-    tmux_ capture-pane -p
-    exit 1
-}
+# --- the screen -------------------------------------------------------------
 
-start_server() {
-    "$server" 0 > "$work/log" &
-    server_pid=$!
-    until grep -q porta "$work/log"; do sleep 0.05; done
-    port=$(sed -n 's/.*porta \([0-9]*\).*/\1/p' "$work/log" | head -n 1)
-}
+type_() { tmux_ send-keys "$@"; }
+screen() { tmux_ capture-pane -p "$@"; }
+shows() { screen -J | grep -qE -- "$1"; }
+has_shown() { screen -JS - | grep -qxF -- "$1"; }
+row_is() { [ "$(screen | sed -n "${1}p")" = "$2" ]; }
+has_size() { [ "$(stty -F "$tty" size)" = "$1" ]; } # as "12 60"
 
-start_terminal() { # columns rows
-    ENV='' PS1='$ ' tmux_ new-session -d -x "$1" -y "$2" \
-        "env -u ENV PS1='\$ ' bash --norc --noprofile"
+fail() { printf 'FAILED: %s\n--- the screen:\n' "$*"; screen; exit 1; }
+wait_for() { wait_until "$@" || fail "never came: $*"; }
+expect() { wait_for shows "$1"; }             # a regular expression
+expect_message() { wait_for has_shown "$1"; } # even if it has scrolled away
+expect_row() { wait_for row_is "$1" "$2"; }
+
+# --- who is there -----------------------------------------------------------
+
+serve() { start_server "$work/log" server 0; }
+
+open_terminal() { # a shell, in a terminal without IUTF8
+    tmux_ new-session -d -x "${1:-60}" -y "${2:-12}" "$shell"
     tmux_ set -g status off
-    expect '\$'
+    tmux_ set -g history-limit 5000
+    tty=$(tmux_ display -p '#{pane_tty}')
+    expect '^\$'
+    type_ "stty -iutf8; stty -g > '$work/before'" Enter
+    wait_for [ -s "$work/before" ]
 }
 
-start_client() { # its name
-    type_ "clear; '$client' 127.0.0.1 $port; echo code=\$?" Enter
+enter() { # name: into the room, with a client that has just been started
     expect 'CIAO! Digita'
     type_ "$1" Enter
     expect "Benvenuto $1"
 }
 
-type_() { tmux_ send-keys "$@"; }
-
-screen() { tmux_ capture-pane -p "$@"; }
-
-row() { screen | sed -n "${1}p"; }
-
-last_row() { row "$(tmux_ display -p '#{pane_height}')"; }
-
-# Waits until a row matches this regular expression.
-expect() {
-    for ((i = 0; i < 400; i++)); do
-        screen | grep -qE -- "$1" && return
-        sleep 0.05
-    done
-    fail "never came: $1"
+join() { # name, command: without one, a client for the server that runs
+    type_ "clear; ${2:-client 127.0.0.1 $port}; echo code=\$?" Enter
+    enter "$1"
 }
 
-expect_text() { # a whole row, as it is
-    for ((i = 0; i < 400; i++)); do
-        screen | grep -qxF -- "$1" && return
-        sleep 0.05
-    done
-    fail "never came: $1"
+begin() { # columns, rows
+    serve
+    open_terminal "$@"
+    join Anna
 }
 
-expect_last_row() { # exactly
-    for ((i = 0; i < 400; i++)); do
-        [ "$(last_row)" = "$1" ] && return
-        sleep 0.05
-    done
-    fail "the entry line is '$(last_row)', not '$1'"
-}
-
-say() { # name, lines...: another client, that leaves again
-    printf '%s\n' "$@" | "$client" 127.0.0.1 "$port" > /dev/null \
+say() { # name, lines...: another client, which leaves again
+    printf '%s\n' "$@" | client 127.0.0.1 "$port" > /dev/null \
         || fail "the other client ended with $?"
 }
 
-begin() { # columns rows
-    start_server
-    start_terminal "$1" "$2"
-    start_client Anna
+# The client looks for another size ten times a second: what comes before that
+# stands where it would have stood.
+speaks_in_row() {
+    say Eva ciao
+    row_is "$1" 'Eva ha abbandonato la Chat.'
+}
+
+# The whole screen scrolls, and the terminal's settings are as before.
+expect_shell() {
+    expect '^\$ *$'
+    for _ in 1 2 3; do # what is typed right after Ctrl+Z can get lost
+        type_ C-u "clear; stty -g > '$work/now'; seq 40" Enter
+        LIMIT=15 wait_until shows '^40$' && break
+    done
+    row_is 1 30 && row_is 11 40 || fail "the screen is still divided"
+    cmp "$work/before" "$work/now" || fail "the terminal's settings"
 }
 
 case $4 in
-thirty_messages_over_a_half_typed_line)
-    begin 60 12
-    type_ 'mezza fra'
-    expect_last_row 'mezza fra'
+a_conversation)
+    begin
+    type_ 'mezza perché' BSpace 'e' # with and without the IUTF8 of stty(1)
     say Bruno $(seq -f 'm%g' 30)
-    expect '^Bruno ha abbandonato'
-    expect_last_row 'mezza fra'
-    [ "$(row 10)" = 'Bruno: m30' ] || fail "the last message"
+    expect_row 10 'Bruno ha abbandonato la Chat.'
+    expect_row 9 'Bruno: m30'
+    expect_row 12 'mezza perche'
+    type_ ' no' Enter
+    expect_row 10 'Anna: mezza perche no'
+    [ "$(screen -S - | grep -c 'm30\|mezza')" = 2 ] || fail "not once"
     [ "$(tmux_ display -p '#{pane_title}')" = WhatsChat ] || fail "the title"
-    type_ 'se' Enter
-    expect '^Anna: mezza frase$'
-    expect_last_row ''
-    ;;
-a_burst_of_1000_messages)
-    begin 60 12
-    tmux_ set -g history-limit 5000
-    type_ 'intatta'
-    expect_last_row 'intatta'
-    say Bruno $(seq 1000)
-    expect '^Bruno ha abbandonato'
-    expect_last_row 'intatta'
-    for i in 2 3 4 5 6 7 8 9 10; do
-        [ "$(row $i)" = "Bruno: $((990 + i))" ] || fail "row $i"
-    done
-    screen -S - | grep -q '^Bruno: 500$' || fail "not in the scrollback"
-    type_ Enter
-    expect '^Anna: intatta$'
-    ;;
-typing_during_a_burst)
-    begin 60 12
-    printf 'Bruno\n%s\n' "$(seq 200000)" | "$client" 127.0.0.1 "$port" \
-        > /dev/null &
-    burst=$!
-    expect '^Bruno: [0-9]+$'
-    typed=
-    for letter in $(printf 'la frase cresce mentre piove - ' \
-        | sed 's/ /_/g; s/./& /g') {a..k}; do
-        type_ -l "$letter"
-        typed=$typed$letter
-    done
-    screen | grep -q '^Bruno: [0-9]*$' || fail "no burst any more"
-    kill $burst
-    expect_last_row "$typed"
-    expect '^Bruno ha abbandonato'
-    expect_last_row "$typed"
-    type_ Enter
-    expect_text "Anna: $typed"
-    ;;
-accents_and_backspace)
-    begin 60 12
-    type_ 'perché città'
-    say Bruno ciao
-    type_ BSpace BSpace BSpace 'bò'
-    say Bruno ancora
-    expect_last_row 'perché cibò'
-    type_ Enter
-    expect '^Anna: perché cibò$'
-    expect_last_row ''
-    ;;
-long_and_wide_messages)
-    begin 40 12
-    type_ 'intatta'
-    expect_last_row 'intatta'
-    long=$(seq -s ' ' 100 174) # 299 columns
-    say Bruno "$long"
-    expect '^Bruno ha abbandonato'
-    expect_last_row 'intatta'
-    screen -J | grep -qF "Bruno: $long" || fail "the long message"
-    say Eva '漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字' 'e´ é 👩‍👩‍👧 ﷽ 🇮🇹' \
-        "$(printf 'a\314\201\314\202\314\203\314\204bc')"
-    expect '^Eva ha abbandonato'
-    expect_last_row 'intatta'
-    expect '^漢字漢字|漢字$'
-    type_ Enter
-    expect '^Anna: intatta$'
-    ;;
-a_long_typed_line_is_sent_whole)
-    begin 40 12
-    long=$(seq -s ' ' 100 160)
-    type_ "$long"
-    say Bruno ciao
-    type_ ' fine' Enter
-    for ((i = 0; i < 200; i++)); do
-        screen -J | grep -qF "Anna: $long fine" && break
-        sleep 0.05
-    done
-    [ $i -lt 200 ] || fail "the long line"
-    expect_last_row ''
-    ;;
-pasted_lines_and_a_half)
-    begin 60 12
     tmux_ set-buffer "$(printf 'riga uno\nriga due\nmezza')"
     tmux_ paste-buffer -r
-    expect '^Anna: riga due$'
-    expect_last_row 'mezza'
-    type_ ' e intera' Enter
-    expect '^Anna: mezza e intera$'
-    expect_last_row ''
-    ;;
-resizing_both_ways)
-    begin 60 12
-    say Bruno $(seq -f 'm%g' 30)
-    type_ 'in mez'
-    expect_last_row 'in mez'
-    for size in '60 8' '60 16' '30 10' '90 20' '20 4' '60 12'; do
-        # shellcheck disable=SC2086
-        set -- $size
-        tmux_ resize-window -x "$1" -y "$2"
-        sleep 0.5
-        say Eva "a $1 $2"
-        expect "^Eva: a $1 $2$"
-        expect_last_row 'in mez'
+    expect_row 10 'Anna: riga due'
+    expect_row 12 'mezza' ;;
+long_lines)
+    begin 40 12
+    say Bruno "$(seq -s ' ' 100 174)" '漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字'
+    expect '^Bruno: (漢字){12}$'
+    expect_message "Bruno: $(seq -s ' ' 100 174)"
+    typed=$(seq -s - 100 124) # 99 columns: three rows
+    type_ "$typed"
+    for said in uno due; do
+        expect_row 11 "${typed:40:40}"
+        expect_row 12 "${typed:80}"
+        say Eva $said
+        expect_message "Eva: $said"
     done
-    type_ 'zo' Enter
-    expect '^Anna: in mezzo$'
-    expect_last_row ''
-    ;;
-a_very_small_terminal)
-    begin 60 12
-    for size in '10 2' '5 1' '60 12'; do
-        # shellcheck disable=SC2086
-        set -- $size
-        tmux_ resize-window -x "$1" -y "$2"
-        sleep 0.5
-        say Eva uno
-    done
-    type_ 'ciao' Enter
-    expect '^Anna: ciao$'
-    expect_last_row ''
-    ;;
-every_way_out_gives_the_terminal_back)
-    start_server
-    start_terminal 70 12
-    for way in quit eof interrupt QUIT TERM HUP stopped lost; do
-        start_client Anna
-        say Bruno "prima di $way"
-        expect "^Bruno: prima di $way"
-        type_ 'mezza'
-        expect_last_row mezza
-        pid=$(tmux_ list-panes -F '#{pane_pid}' | xargs pgrep -P)
-        code=0
-        case $way in
-        quit) type_ C-u '{quit}' Enter ;;
-        eof) type_ C-u C-d ;;
-        interrupt) type_ C-c ;;
-        stopped) # the terminal, and then the client
-            type_ C-s
-            say Bruno "prima di $way" ancora
-            kill -TERM "$pid"
-            ;;
-        lost)
-            kill "$server_pid"
-            code=1
-            ;;
-        *) kill -"$way" "$pid" ;;
-        esac
-        [ $way = interrupt ] || expect "^code=$code$"
-        expect '^\$$'
-        expect "^Bruno: prima di $way" # the last messages can be read
-        case $way in
-        interrupt | QUIT | TERM | HUP | stopped) expect '^Uscendo dalla chat\.\.\.$' ;;
-        lost) expect "^La connessione con il server e' stata interrotta$" ;;
-        esac
-        [ "$(last_row)" = '$' ] || fail "$way: the last row"
-        type_ 'clear; seq 40' Enter # the scroll region is gone
-        expect '^40$'
-        [ "$(row 11)" = 40 ] && [ "$(row 1)" = 30 ] || fail "$way: the region"
-    done
-    ;;
-ctrl_z_and_fg)
-    begin 60 12
-    say Bruno prima
-    type_ C-z
-    expect 'Stopped'
-    type_ 'seq 40' Enter
-    expect '^40$'
-    [ "$(row 11)" = 40 ] || fail "the shell has no whole screen"
-    say Bruno intanto
-    type_ 'fg' Enter
-    expect '^Bruno: intanto'
-    type_ 'mezza'
-    say Bruno dopo
-    expect '^Bruno ha abbandonato'
-    expect_last_row 'mezza'
-    type_ C-u '{quit}' Enter
-    expect '^\$'
-    ;;
-ctrl_z_in_a_burst)
-    begin 60 12
-    for round in 1 2 3 4 5; do
-        printf 'B%s\n%s\n' $round "$(seq 300000)" \
-            | "$client" 127.0.0.1 "$port" > /dev/null &
-        burst=$!
+    type_ Enter
+    expect "^Anna: $typed$"
+    expect_row 12 ''
+    expect_row 11 '' ;;
+ctrl_z_in_bursts)
+    # in which somebody types, and presses Ctrl+Z
+    begin
+    for round in 1 2 3; do
+        printf '%s\n' B$round $(seq 200000) | client 127.0.0.1 "$port" \
+            > /dev/null &
         expect "^B$round: [0-9]+$"
-        type_ C-z
-        expect 'Stopped'
-        kill $burst
-        type_ 'clear; seq 40' Enter
-        expect '^40$'
-        [ "$(row 11)" = 40 ] || fail "the shell has no whole screen"
-        type_ 'fg' Enter
-        expect "^B$round ha abbandonato"
-        type_ 'mezza'
-        expect_last_row 'mezza'
-        type_ C-u
-        expect_last_row ''
-    done
-    ;;
-in_the_background_it_leaves_the_terminal_alone)
-    start_server
-    start_terminal 60 12
-    type_ "'$client' 127.0.0.1 $port &" Enter
-    sleep 1
-    type_ jobs Enter # it wants to read: the system has stopped it
-    expect 'Stopped'
-    type_ 'clear; seq 40' Enter
-    expect '^40$'
-    [ "$(row 11)" = 40 ] || fail "the shell has no whole screen"
-    ;;
-ones_own_message_appears_once)
-    begin 60 12
-    type_ 'una volta' Enter
-    expect '^Anna: una volta$'
-    [ "$(screen -S - | grep -c 'una volta')" = 1 ] || fail "not once"
-    ;;
-plain_lines_where_the_terminal_is_dumb)
-    start_server
-    start_terminal 60 12
-    type_ "exec env PS1='\$ ' sh" Enter # bash writes sequences of its own
-    sleep 0.5
-    for term in dumb ''; do
-        tmux_ pipe-pane "cat > '$work/raw'"
-        type_ "TERM=$term '$client' 127.0.0.1 $port" Enter
-        expect 'CIAO! Digita'
-        type_ Anna Enter
-        expect '^Benvenuto Anna'
-        type_ '{quit}' Enter
-        expect '^\$$'
-        tmux_ pipe-pane
-        grep -q Benvenuto "$work/raw" || fail "nothing was recorded"
-        grep -n "$(printf '\033')" "$work/raw" && fail "with TERM='$term'"
-        type_ clear Enter
-        sleep 0.5
-    done
-    ;;
-two_clients_and_a_server_in_three_panes)
-    start_terminal 80 24
-    type_ "'$server' 0" Enter
-    expect 'porta [0-9]+'
-    port=$(screen | sed -n 's/.*porta \([0-9]*\).*/\1/p')
-    tmux_ split-window -v "bash --norc --noprofile"
-    start_client Anna
-    tmux_ split-window -h "bash --norc --noprofile"
-    start_client Bruno
-    type_ 'ciao Anna' Enter
-    expect '^Bruno: ciao Anna$'
-    type_ 'io scr' # half a line
-    tmux_ select-pane -L
-    expect '^Bruno: ciao Anna$'
-    type_ 'ciao Bruno, come va?' Enter
-    expect '^Anna: ciao Bruno, come va\?$'
-    tmux_ select-pane -R
-    expect '^Anna: ciao Bruno, come va\?$'
-    expect_last_row 'io scr'
-    tmux_ select-pane -t 0
-    expect 'si è collegato'
-    type_ C-c
-    expect 'Terminazione del server'
-    tmux_ select-pane -t 1
-    expect '^code=1$'
-    ;;
-the_picture_in_the_readme_is_real)
-    start_server
-    start_terminal 77 9
-    tmux_ split-window -h -l 38 "bash --norc --noprofile"
-    tmux_ select-pane -L
-    start_client Anna
-    tmux_ select-pane -R
-    start_client Bruno
-    for said in "Bruno ciao a tutti!" "Anna ciao Bruno, com'è andata?" \
-        "Bruno l'esame? Passato!" "Anna complimenti!" \
-        "Bruno grazie!" "Anna e il prossimo?" \
-        "Bruno reti, fra un mese" "Anna allora si comincia dai socket"; do
-        tmux_ select-pane -t "$([ "${said%% *}" = Anna ]; echo $?)"
-        type_ "${said#* }" Enter
-        expect_text "${said%% *}: ${said#* }"
-    done
-    type_ 'ho già il primo ese'
-    expect_last_row 'ho già il primo ese'
-    expect '^Anna: allora'
-    tmux_ select-pane -R
-    expect '^Anna: allora'
-    type_ 'e io por'
-    expect_last_row 'e io por'
-    tmux_ select-pane -L
-    screen > "$work/left"
-    tmux_ select-pane -R
-    screen > "$work/right"
-    paste -d '\n' "$work/left" "$work/right" | {
-        while IFS= read -r left && IFS= read -r right; do
-            # printf counts bytes: fill by hand
-            while [ ${#left} -lt 38 ]; do left="$left "; done
-            line="$left│ $right"
-            printf '%s\n' "${line%"${line##*[! ]}"}"
+        for letter in c r e s c e; do
+            type_ $letter
+            sleep 0.02
         done
-    } > "$work/picture"
-    cat "$work/picture"
-    sed -n '/^```picture$/,/^```$/p' "$3" | sed '1d;$d' \
-        | diff - "$work/picture" || fail "README shows something else"
+        expect_row 12 cresce
+        type_ C-z
+        expect '^\$ *$'
+        kill $!
+        expect_shell
+        type_ fg Enter
+        expect_message "B$round ha abbandonato la Chat."
+        expect_row 11 ''
+        wait_for speaks_in_row 10 # soon the client has divided the screen
+        type_ C-u mezza
+        expect_row 12 mezza
+        type_ C-u
+    done ;;
+other_sizes)
+    begin
+    type_ 'in mez'
+    for size in '8 60' '16 60' '10 30' '20 90' '2 10' '4 20' '1 5' '12 60'; do
+        tmux_ resize-window -x "${size#* }" -y "${size% *}"
+        wait_for has_size "$size"
+        say Eva "a $size"
+        expect_message "Eva: a $size"
+        [ "${size#* }" -lt 30 ] || wait_for speaks_in_row $((${size% *} - 2))
+    done
+    type_ C-r # the terminal shows again what was typed
+    expect_row 12 'in mez'
+    type_ 'zo' Enter
+    expect_row 10 'Anna: in mezzo' ;;
+no_size_for_a_moment)
+    serve
+    open_terminal
+    for size in '0 0' '12 60'; do # it joins like that, or leaves
+        stty -F "$tty" columns "${size#* }" rows "${size% *}"
+        join Anna
+        stty -F "$tty" columns 60 rows 12
+        say Eva $(seq 20)
+        wait_for speaks_in_row 10 # soon the window is there
+        type_ mezza
+        expect_row 12 mezza
+        [ "$size" = '0 0' ] || stty -F "$tty" columns 0 rows 0
+        type_ C-c
+        expect '^code=0'
+        stty -F "$tty" columns 60 rows 12
+        expect_shell
+    done ;;
+every_way_out)
+    serve
+    open_terminal
+    while read -r way code says keys; do
+        join Anna
+        say Bruno "prima di $way"
+        type_ mezza
+        expect_row 12 mezza
+        # shellcheck disable=SC2086
+        case $way in
+        server) kill "$server" ;;
+        kill) pkill "$keys" -x -s "$(tmux_ display -p '#{pane_pid}')" client ;;
+        *) type_ $keys ;;
+        esac
+        expect "^code=$code$"
+        expect "^${says//_/ }"
+        expect_message "Bruno: prima di $way"
+        expect_shell
+    done << END
+quit 0 Bruno C-u {quit} Enter
+end 0 Uscendo_dalla_chat C-u C-d
+interrupt 0 Uscendo_dalla_chat C-c
+backslash 0 Uscendo_dalla_chat C-\\
+kill 0 Uscendo_dalla_chat -TERM
+kill 0 Uscendo_dalla_chat -HUP
+server 1 La_connessione_con_il_server_e'_stata_interrotta
+END
     ;;
-*)
-    fail "no such test: $4"
+ctrl_z)
+    need make make
+    serve
+    open_terminal
+    while read -r command; do
+        join Anna "$command"
+        [ "$command" = "${command#make}" ] || screen | grep -B 2 '^CIAO' \
+            | grep -q '^Un altro terminale entra con: ./client' || fail "hint"
+        for round in 1 2 3 4; do
+            type_ C-z
+            expect_shell
+            type_ 'clear; fg' Enter
+            expect "^${command%% *} " # bash says what goes on
+            type_ 'tornè' BSpace "o $round" Enter
+            expect "^Anna: torno $round$"
+        done
+        type_ '{quit}' Enter
+        expect_shell
+    done << END
+client 127.0.0.1 $port
+sh -c 'client 127.0.0.1 $port; :'
+make -C '$work' run PORT=0
+END
     ;;
+ctrl_z_cannot_stop_it)
+    # where it is ignored, and where no shell is
+    serve
+    open_terminal
+    for before in "trap '' TSTP;" ''; do
+        tmux_ respawn-pane -k "$before client 127.0.0.1 $port; :"
+        enter Anna
+        for round in 1 2 3; do
+            type_ C-z
+            type_ "resto $round" Enter
+            expect "^Anna: resto $round$"
+        done
+    done ;;
+names_stand_out)
+    serve
+    open_terminal
+    for setting in NO_COLOR= NO_COLOR=1 TERM=dumb "env -u TERM"; do
+        tmux_ respawn-pane -k "read -r; $setting client 127.0.0.1 $port; read"
+        tmux_ pipe-pane "cat > '$work/raw'"
+        type_ Enter
+        enter Anna
+        say Bruno ciao
+        expect '^Bruno ha abbandonato'
+        screen -e > "$work/seen"
+        case $setting in # bold and faint; none; no sequences at all
+        NO_COLOR=) grep -q '1m.*mBruno.*0m.*m: ciao' "$work/seen" \
+            && grep -q '2mBruno ha abb' "$work/seen" ;;
+        NO_COLOR=1) ! grep $'\033' "$work/seen" ;;
+        *) grep -q Benvenuto "$work/raw" && ! grep $'\033' "$work/raw" ;;
+        esac || fail "$setting"
+    done ;;
+the_picture_in_the_readme)
+    # Anna's terminal is on the left, Bruno's beside it
+    sed -n '/^```picture$/,/^```$/p' "$source/README.md" \
+        | sed '/^```/d; s/ *│ \?/│/; s/ *$//' > "$work/picture"
+    begin 77 "$(wc -l < "$work/picture")"
+    tmux_ split-window -h -l 38 "$shell"
+    join Bruno
+    while IFS='│' read -r said beside; do
+        tmux_ select-pane -t "$([ "${said%%: *}" = Anna ]; echo $?)"
+        case $said in
+        *:*) type_ -l "${said#*: }"; type_ Enter; expect_message "$said" ;;
+        ?*)
+            type_ -t 0 -l "$said"
+            type_ -t 1 -l "$beside"
+            expect "^$beside$" ;;
+        esac
+    done < "$work/picture"
+    for pane in 0 1; do
+        tmux_ select-pane -t $pane
+        expect_message "$said"
+        screen > "$work/$pane"
+    done
+    paste -d '|' "$work/0" "$work/1" | sed 's/|/│/' > "$work/seen"
+    diff "$work/picture" "$work/seen" || fail "README shows something else" ;;
+*) fail "no such test: $4" ;;
 esac
 exit 0

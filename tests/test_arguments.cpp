@@ -1,125 +1,123 @@
-// What can be said on the command line and at the prompts, and what happens
-// when it is wrong: a clear text and an exit code, never a surprise.
+// What can be said on the command line and at the questions, and how a program
+// is started: a clear text and an exit code, never a surprise.
 
 #include "support.h"
 
-static const string SERVER_QUESTION
-    = "Inserisci la porta del server (Default 5300): ";
+const string SERVER_QUESTION = "Inserisci la porta del server (Default 5300): ";
+const string IP_QUESTION = "Inserire l'ip del Server host: ";
+const string PORT_QUESTION = "Inserire la porta: (Default 5300) ";
+const string WRONG_PORT = "La porta è un numero da 1 a 65535.\n";
+const string LISTENS = "In attesa di connessioni... (porta ";
 
-static void wrong(const string& program, const std::vector<string>& arguments,
-                  int code, const string& text)
-{
+// Without any input the program says this, and ends.
+static void says(const string& program, const Strings& arguments, int code,
+                 const string& text) {
     Program run(program, arguments);
     run.in.close();
-    const string out = run.out.rest();
-    check(out.find(text) != string::npos, "it said: " + out);
-    run.expect_exit(code);
+    run.expect_last_word(text, code);
 }
 
-TEST(server_help) { wrong(server_program(), {"--help"}, 0, "Uso: ./server"); }
-TEST(client_help) { wrong(client_program(), {"--help"}, 0, "Uso: ./client"); }
-
-TEST(a_bad_port_ends_with_2)
-{
-    for (const string& port : {string("abc"), string("80x"), string("-1"),
-                               string("65536"), string("99999999999"),
-                               string(" 80"), string("")}) {
-        wrong(server_program(), {port}, 2, "Uso: ./server");
-        wrong(client_program(), {"127.0.0.1", port}, 2, "Uso: ./client");
+TEST(wrong_arguments_end_with_2) {
+    const string server = server_program(), client = client_program();
+    says(server, {"--help"}, 0, "Uso: ./server");
+    says(client, {"--help"}, 0, "Uso: ./client");
+    for (const string& port :
+         Strings{"abc", "80x", "-1", "65536", "99999999999", "8 0", ""}) {
+        says(server, {port}, 2, "Uso: ./server");
+        says(client, {"127.0.0.1", port}, 2, "Uso: ./client");
     }
-    wrong(client_program(), {"127.0.0.1", "0"}, 2, "Uso: ./client");
-    wrong(server_program(), {"0", "0"}, 2, "Uso: ./server");
-    wrong(client_program(), {"127.0.0.1", "1", "2"}, 2, "Uso: ./client");
+    says(client, {"127.0.0.1", "0"}, 2, "Uso: ./client");
+    says(server, {"0", "0"}, 2, "Uso: ./server");
+    says(client, {"127.0.0.1", "1", "2"}, 2, "Uso: ./client");
+    says(client, {}, 1, "Manca l'indirizzo");
+    Server first;
+    const string port = to_string(first.port);
+    says(server, {port}, 1, "porta " + port + " non è disponibile");
+    Peer::join(first.port, "Anna");  // the first one goes on
 }
 
-TEST(the_server_asks_again_after_a_bad_port)
-{
+// What the program says, and what it is answered, in turn. Blanks round an
+// answer do not matter.
+static void dialogue(Program& program, const Strings& turns) {
+    for (size_t i = 0; i < turns.size(); i++)
+        i % 2 ? program.in.send_line(turns[i]) : program.out.expect(turns[i]);
+}
+
+TEST(the_server_asks_again_after_a_bad_port) {
+    const string again = WRONG_PORT + SERVER_QUESTION;
     Program server(server_program(), {});
-    server.out.expect(SERVER_QUESTION);
-    for (const string& port : {string("abc"), string("70000"), string("5300 "),
-                               string("-5")}) {
-        server.in.send_line(port);
-        server.out.expect("La porta è un numero da 0 a 65535: riprova.\n"
-                          + SERVER_QUESTION);
-    }
-    server.in.send_line("0");
-    server.out.expect("In attesa di connessioni... (porta ");
-    const int port = std::atoi(server.out.skip_to(")").c_str());
-    Peer::join(port, "Anna");
-    server.signal(SIGINT);
-    server.expect_exit(0);
+    dialogue(server, {SERVER_QUESTION, "abc", again, "70000", again, "53 00",
+                      again, "-5", again, "\t0 \r", LISTENS});
+    Program(server_program(), {" 0 \r"}).out.expect(LISTENS);
 }
 
-// Whether or not somebody has that port at the moment.
-TEST(no_answer_means_5300)
-{
-    for (const bool empty_line : {true, false}) {
+TEST(the_client_asks_for_what_is_missing) {
+    Listener listener;
+    const string port = " " + to_string(listener.port()) + " \r";
+    const Strings ip = {IP_QUESTION, "",
+                        "L'indirizzo non può essere vuoto.\n" + IP_QUESTION,
+                        "localhost \r"};
+    const Strings then = {PORT_QUESTION, "0", WRONG_PORT + PORT_QUESTION, port};
+    for (const bool has_ip : {true, false}) {
+        Program client(client_program(),
+                       has_ip ? Strings{" 127.0.0.1 \r"} : Strings{});
+        dialogue(client, has_ip ? then : ip + then);
+        listener.accept().send("Ciao\n");
+        client.out.skip_to("Ciao\n");
+    }
+}
+
+// Whether or not somebody has port 5300 at the moment.
+TEST(no_answer_means_5300) {
+    for (const string& answer : Strings{"\n", ""}) {
         Program server(server_program(), {});
         server.out.expect(SERVER_QUESTION);
-        if (empty_line)
-            server.in.send_line("");
+        server.in.send(answer);
         server.in.close();
         const string line = server.out.read_line();
-        if (line.find("La porta 5300 non è disponibile") == 0) {
-            server.expect_exit(1);
-        } else {
-            check_equal(line,
-                        string("In attesa di connessioni... (porta 5300)"),
-                        "what it says");
+        const bool is_free = line == LISTENS + "5300)";
+        check(is_free || line.find("La porta 5300 non è disponibile") == 0,
+              "it says " + line);
+        if (is_free)
             server.signal(SIGINT);
-            server.expect_exit(0);
-        }
+        server.expect_exit(is_free ? 0 : 1);
     }
 }
 
-TEST(a_port_in_use_is_told)
-{
-    Server first;
-    wrong(server_program(), {std::to_string(first.port)}, 1,
-          "La porta " + std::to_string(first.port) + " non è disponibile");
-    Peer::join(first.port, "Anna");  // the first one goes on
-    first.stop();
+// `./server &` can read no answer: the system would stop it.
+TEST(in_the_background_the_server_takes_5300) {
+    AtTerminal shell(server_program(), {},
+                     "set -m; \"$@\" & read x; kill -INT $!; wait $!");
+    shell.screen.skip_to("porta 5300");
+    shell.screen.send("\n");
+    shell.screen.skip_to("code=");
 }
 
-TEST(the_client_asks_for_what_is_missing)
-{
-    Server server;
-    Program client(client_program(), {});
-    client.out.expect("Inserire l'ip del Server host: ");
-    client.in.send_line("");
-    client.out.expect("L'indirizzo non può essere vuoto.\n"
-                      "Inserire l'ip del Server host: ");
-    client.in.send_line("localhost");
-    client.out.expect("Inserire la porta: (Default 5300) ");
-    client.in.send_line("0");
-    client.out.expect("La porta è un numero da 1 a 65535: riprova.\n"
-                      "Inserire la porta: (Default 5300) ");
-    client.in.send_line(std::to_string(server.port));
-    client.out.expect_line(GREETING);
-    client.in.send("Anna\n{quit}\n");
-    client.out.expect_line(Peer::welcome("Anna"));
-    client.out.expect_end();
-    client.expect_exit(0);
-
-    Program second(client_program(), {"127.0.0.1"});
-    second.out.expect("Inserire la porta: (Default 5300) ");
-    second.in.send_line(std::to_string(server.port));
-    second.out.expect_line(GREETING);
-    second.in.close();
-    second.expect_exit(0);
-    server.stop();
+TEST(ctrl_c_at_a_question_leaves) {
+    for (const bool is_server : {true, false}) {
+        AtTerminal shell(is_server ? server_program() : client_program(), {});
+        shell.screen.skip_to(is_server ? SERVER_QUESTION : IP_QUESTION);
+        shell.screen.send("\x03");
+        shell.screen.skip_to(is_server ? CLOSING : LEAVING);
+        shell.screen.expect_line("code=0");
+    }
 }
 
-TEST(the_end_of_input_instead_of_an_address_is_an_error)
-{
-    wrong(client_program(), {}, 1, "Manca l'indirizzo");
-}
-
-TEST(ctrl_c_at_a_question_leaves)
-{
-    Program client(client_program(), {});
-    client.out.expect("Inserire l'ip del Server host: ");
-    client.signal(SIGINT);
-    client.out.skip_to(LEAVING);
-    client.expect_exit(0);
+// As with nohup, or behind a script's '&'.
+TEST(signals_that_were_ignored_stay_ignored) {
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT}) {
+        const auto ignore = [=] { ::signal(number, SIG_IGN); };
+        Server server(ignore);
+        Meeting meeting("Ciao\n", ignore);
+        Chat chat(server.port);
+        server.signal(number);
+        meeting.client.signal(number);
+        pause_for(200);
+        chat.goes_on();
+        meeting.client.in.send_line("ciao");
+        meeting.peer.expect("ciao\n");
+        meeting.part();
+        server.signal(SIGTERM);
+        server.expect_exit(0);
+    }
 }

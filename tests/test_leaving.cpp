@@ -3,172 +3,59 @@
 
 #include "support.h"
 
-// Joins, says two things, leaves in some way: Bruno must hear all of it.
-static void leave_by(const std::function<void(Peer&)>& leave,
-                     const string& more = "")
-{
+const string SAID = "Anna: uno\nAnna: due\n";
+const string MUCH = numbers("numero ", 3000);
+const string MUCH_HEARD = numbers("Anna: numero ", 3000);
+const string TOO_LATE = "{quit}\n" + repeat("troppo tardi\n", 2000);
+
+struct Case {
+    string says;       // after "uno" and "due"
+    string heard;      // of that, by Bruno
+    bool reads_first;  // what has been unread when she closes makes an RST; and
+                       // an RST can destroy what the server has not read
+    End end;
+    bool reads_then;  // her own words, and to the end
+};
+
+static const std::vector<Case> CASES = {
+    {"{quit}\n", "", false, nullptr, true},
+    {"{quit}\nmai\n", "", false, nullptr, true},
+    {"", "", false, &Peer::close, false},
+    {"", "", true, &Peer::close, false},
+    {"", "", true, &Peer::reset, false},
+    {"", "", false, &Peer::half_close, true},
+    {"e tr", "Anna: e tr\n", false, &Peer::half_close, false},
+    {"perch\xC3", "Anna: perch?\n", false, &Peer::half_close, false},
+    {"{quit}", "", false, &Peer::half_close, true},  // without its '\n'
+    // What she goes on writing must not destroy, by an RST, what is on its way.
+    {MUCH + TOO_LATE, MUCH_HEARD, false, nullptr, true},
+    {MUCH + TOO_LATE, MUCH_HEARD, false, nullptr, false},
+    {MUCH, MUCH_HEARD, false, &Peer::half_close, true},
+    {MUCH, MUCH_HEARD, false, &Peer::half_close, false},
+};
+
+TEST(all_is_heard_before_the_leaving_and_nothing_is_left) {
     Server server;
     Peer bruno = Peer::join(server.port, "Bruno");
-    const long threads = status_of(server.pid(), "Threads");
-    Peer anna = Peer::join(server.port, "Anna");
-    bruno.expect_line("Anna si è unito all chat!");
-    check_equal(status_of(server.pid(), "Threads"), threads + 1, "threads");
-    anna.send("uno\ndue\n");
-    leave(anna);
-    bruno.expect_line("Anna: uno");
-    bruno.expect_line("Anna: due");
-    if (!more.empty())
-        bruno.expect_line("Anna: " + more);
-    bruno.expect_line("Anna ha abbandonato la Chat.");
-    bruno.send_line("ancora qui");
-    bruno.expect_line("Bruno: ancora qui");
-    wait_until("its thread has ended", [&] {
-        return status_of(server.pid(), "Threads") == threads;
-    });
-    server.stop();
-}
-
-TEST(by_quit)
-{
-    leave_by([](Peer& anna) {
-        anna.send_line("{quit}");
-        anna.expect("Anna: uno\nAnna: due\n");
-        anna.expect_end();
-    });
-}
-
-TEST(by_end_of_stream)  // it has read everything: else this makes an RST
-{
-    leave_by([](Peer& anna) {
-        anna.expect("Anna: uno\nAnna: due\n");
-        anna.close();
-    });
-}
-
-TEST(by_closing_with_unread_text)
-{
-    leave_by([](Peer& anna) { anna.close(); });
-}
-
-TEST(by_half_close)  // it still reads: it gets its own words, and the end
-{
-    leave_by([](Peer& anna) {
-        anna.half_close();
-        anna.expect("Anna: uno\nAnna: due\n");
-        anna.expect_end();
-    });
-}
-
-TEST(in_the_middle_of_a_line)
-{
-    leave_by(
-        [](Peer& anna) {
-            anna.send("e tr");
-            anna.half_close();
-        },
-        "e tr");
-}
-
-TEST(in_the_middle_of_a_character)
-{
-    leave_by(
-        [](Peer& anna) {
-            anna.send("perch\xC3");
-            anna.half_close();
-        },
-        "perch\xEF\xBF\xBD");
-}
-
-TEST(quit_without_a_newline_at_the_end_is_a_quit)
-{
-    leave_by([](Peer& anna) {
-        anna.send("{quit}");
-        anna.half_close();
-        anna.expect("Anna: uno\nAnna: due\n");
-        anna.expect_end();
-    });
-}
-
-TEST(by_reset)
-{
-    leave_by([](Peer& anna) {
-        anna.expect("Anna: uno\nAnna: due\n");  // an RST can destroy what the
-        anna.reset();                           // server has not read yet
-    });
-}
-
-TEST(by_reset_with_unread_text)
-{
-    Server server;
-    Peer bruno = Peer::join(server.port, "Bruno");
-    for (int i = 0; i < 20; i++) {
-        Peer anna = Peer::join(server.port, "Anna");
+    const Usage before = usage_of(server.pid());
+    for (const Case& one : CASES) {
+        Peer anna = Peer::join(server.port, "Anna", SMALL);
         bruno.expect_line("Anna si è unito all chat!");
-        bruno.send_line(repeat("parola ", 100));
-        bruno.skip_to("\n");
-        anna.reset();
-        bruno.send_line("e poi");
-        const string heard = bruno.skip_to("abbandonato la Chat.\n");
-        check(heard == "Bruno: e poi\nAnna ha abbandonato la Chat.\n"
-                  || heard == "Anna ha abbandonato la Chat.\n", heard);
-        if (heard[0] == 'A')
-            bruno.expect_line("Bruno: e poi");
+        anna.send("uno\ndue\n" + one.says);
+        if (one.reads_first)
+            anna.expect(SAID);
+        if (one.end)
+            (anna.*one.end)();
+        if (one.reads_then)
+            check_equal(anna.rest(), SAID + one.heard, "what comes back");
+        bruno.expect(SAID + one.heard + "Anna ha abbandonato la Chat.\n");
+        bruno.send_line("ancora qui");
+        bruno.expect_line("Bruno: ancora qui");
     }
-    server.stop();
-}
-
-TEST(much_said_at_once_is_all_delivered_before_the_leaving)
-{
-    for (const bool reads : {true, false}) {
-        Server server;
-        Peer bruno = Peer::join(server.port, "Bruno");
-        Peer anna = Peer::join(server.port, "Anna");
-        bruno.expect_line("Anna si è unito all chat!");
-        string said;
-        string heard;
-        for (int i = 0; i < 3000; i++) {
-            said += "numero " + std::to_string(i) + "\n";
-            heard += "Anna: numero " + std::to_string(i) + "\n";
-        }
-        anna.send(said);
-        anna.half_close();
-        if (reads)
-            check_equal(anna.rest(), heard, "what comes back to the sender");
-        bruno.expect(heard);
-        bruno.expect_line("Anna ha abbandonato la Chat.");
-        server.stop();
-    }
-}
-
-// What it writes after {quit} is not read, but does not destroy, by an RST,
-// what is under way to it.
-TEST(who_goes_on_writing_after_quit_still_gets_all_before_it)
-{
-    for (int round = 0; round < 5; round++) {
-        Server server;
-        Peer anna = Peer::join(server.port, "Anna");
-        string wanted;
-        string said;
-        for (int i = 0; i < 3000; i++) {
-            said += "numero " + std::to_string(i) + "\n";
-            wanted += "Anna: numero " + std::to_string(i) + "\n";
-        }
-        anna.send(said + "{quit}\n" + repeat("troppo tardi\n", 2000));
-        pause_for(300);
-        check_equal(anna.rest(), wanted, "what comes back");
-        server.stop();
-    }
-}
-
-TEST(a_bare_peer_leaves_by_closing)
-{
-    Server server;
-    Peer bruno = Peer::join_bare(server.port, "Bruno");
-    Peer anna = Peer::join_bare(server.port, "Anna");
-    bruno.expect("Anna si è unito all chat!");
-    anna.send("ciao");
-    bruno.expect("Anna: ciao");
-    anna.close();
-    bruno.expect("Anna ha abbandonato la Chat.");
-    server.stop();
+    Peer carlo = Peer::join(server.port, "Carlo", USUAL, "");  // a bare peer
+    carlo.close();
+    bruno.expect_line("Carlo si è unito all chat!");
+    bruno.expect_line("Carlo ha abbandonato la Chat.");
+    wait_until("all threads and sockets have gone",
+               [&] { return usage_of(server.pid()) == before; });
 }

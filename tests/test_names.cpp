@@ -3,125 +3,106 @@
 
 #include "support.h"
 
-static void refuse(Peer& peer, const string& name, const string& why)
-{
-    peer.send_line(name);
-    const string answer = peer.read_line();
-    check(answer.find(why) != string::npos
-              && answer.find(": digitane un altro.") != string::npos,
-          "the answer to '" + name + "' was: " + answer);
+const string BAD
+    = "Un nome ha da 1 a 32 caratteri, senza i due punti: digitane un altro.";
+const string TAKEN = "Il nome Anna è già in uso: digitane un altro.";
+
+// Whoever asks for this name, while Anna is in, is called that, or refused.
+struct Case {
+    string asked;
+    string name;
+    string refusal;
+};
+
+static std::vector<Case> cases() {
+    std::vector<Case> all = {
+        {"Anna", "", TAKEN}, {"anna", "anna", ""}, {"a:b", "", BAD},
+        {":", "", BAD}, {"   ", "", BAD}, {"\t\x1b", "", BAD},
+        {repeat("x", 33), "", BAD}, {repeat("x", 32), repeat("x", 32), ""},
+        {repeat("è", 33), "", BAD}, {repeat("😀", 32), repeat("😀", 32), ""},
+        {string(40, ' ') + "Ugo" + string(40, ' '), "Ugo", ""},
+        {"  Maria  \t Pia ", "Maria Pia", ""}, {"A\x1b[2J\xE8", "A [2J?", ""},
+    };
+    // What looks like a blank, or like nothing, is a blank.
+    for (const string& blank :
+         Strings{" ", "\t", "\r\x0b", "\u00A0", "\u1680", "\u2000", "\u200A",
+                 "\u202F", "\u205F", "\u3000", "\u2800", "\u3164", "\u115F",
+                 "\u1160", "\uFFA0", "\u2028", "\x7f", "\u00AD", "\u034F",
+                 "\u061C", "\u17B4", "\u180B", "\u180E", "\u200B", "\u200C",
+                 "\u200D", "\u200E", "\u200F", "\u2060", "\u2064", "\u206A",
+                 "\u206F", "\uFE00", "\uFE0F", "\uFEFF", "\uFFF9", "\uFFFB",
+                 "\U000E0001", "\U000E0020", "\U000E007F", "\U000E0100",
+                 "\U000E01EF", "\U0001D173"}) {
+        all.push_back({blank, "", BAD});
+        all.push_back({blank + "Anna" + blank, "", TAKEN});
+        all.push_back({"Lia" + blank + blank + " " + blank + "Rosa", "Lia Rosa",
+                       ""});
+    }
+    // Letters of all lengths that are seen stay.
+    for (const string& seen : Strings{"é", "Ω", "日本", "한", "\u2801", "\u3131",
+                                      "\u1161", "\uFFA1", "\U0001F469"})
+        all.push_back({"Q" + seen, "Q" + seen, ""});
+    return all;
 }
 
-TEST(bad_names_are_refused_and_asked_again)
-{
+TEST(names_are_trimmed_and_judged) {
     Server server;
     Peer anna = Peer::join(server.port, "Anna");
-    Peer peer = Peer::connect(server.port);
-    peer.expect_line(GREETING);
-    refuse(peer, "Anna", "Anna è già in uso");
-    refuse(peer, "a:b", "due punti");
-    refuse(peer, "   ", "vuoto");
-    refuse(peer, "\t\x1b", "vuoto");
-    refuse(peer, repeat("x", 33), "al massimo 32 caratteri");
-    refuse(peer, repeat("è", 33), "al massimo 32 caratteri");
-    peer.send_line("");  // ignored
-    const string longest = repeat("😀", 32);
-    peer.send_line(longest);
-    peer.expect_line(Peer::welcome(longest));
-    anna.expect_line(longest + " si è unito all chat!");
-    peer.send_line("Anna:");  // a message, now
-    anna.expect_line(longest + ": Anna:");
-    server.stop();
-}
-
-TEST(an_endless_name_gets_one_answer)
-{
-    Server server;
-    Peer peer = Peer::connect(server.port);
-    peer.expect_line(GREETING);
-    peer.send(repeat("x", 200 * 1000) + "\n");
-    check(peer.read_line().find("al massimo 32 caratteri") != string::npos, "the answer");
-    peer.send_line("Anna");
-    peer.expect_line(Peer::welcome("Anna"));
-    server.stop();
-}
-
-TEST(a_bare_peer_is_asked_again_too)
-{
-    Server server;
-    Peer peer = Peer::connect(server.port);
-    peer.expect_line(GREETING);
-    peer.send("a:b");
-    peer.skip_to("digitane un altro.");
-    peer.send("Nudo");
-    peer.expect(Peer::welcome("Nudo"));
-    peer.send("ciao");
-    peer.expect("Nudo: ciao");
-    server.stop();
-}
-
-TEST(a_name_is_cleaned)
-{
-    Server server;
-    Peer peer = Peer::connect(server.port);
-    peer.expect_line(GREETING);
-    peer.send_line("A\x1b[2J\xE8");
-    peer.expect_line(Peer::welcome("A [2J\xEF\xBF\xBD"));
-    server.stop();
-}
-
-TEST(a_name_is_free_again_when_its_owner_has_left)
-{
-    Server server;
-    Peer bruno = Peer::join(server.port, "Bruno");
-    for (int i = 0; i < 50; i++) {
-        Peer anna = Peer::join(server.port, "Anna");
-        bruno.expect_line("Anna si è unito all chat!");
-        anna.send_line("{quit}");
-        anna.expect_end();
-        bruno.expect_line("Anna ha abbandonato la Chat.");
+    for (const Case& one : cases()) {
+        Peer peer = Peer::greeted(server.port);
+        peer.send_line(one.asked);
+        check_equal(peer.read_line(),
+                    one.name.empty() ? one.refusal : Peer::welcome(one.name),
+                    "the answer to '" + printable(one.asked) + "'");
+        if (one.name.empty())
+            continue;
+        peer.send_line("Anna:\n{quit}");  // a message, now
+        anna.expect(one.name + " si è unito all chat!\n" + one.name
+                    + ": Anna:\n" + one.name + " ha abbandonato la Chat.\n");
     }
-    server.stop();
 }
 
-TEST(two_at_once_cannot_both_have_it)
-{
+// Once for each name, and the next one is read a tick later. {quit} leaves.
+TEST(whoever_is_refused_is_asked_again) {
     Server server;
-    for (int i = 0; i < 20; i++) {
-        Peer a = Peer::connect(server.port);
-        Peer b = Peer::connect(server.port);
-        a.expect_line(GREETING);
-        b.expect_line(GREETING);
-        a.send_line("Anna");
-        b.send_line("Anna");
-        const string one = a.read_line();
-        const string two = b.read_line();
-        check((one == Peer::welcome("Anna")) != (two == Peer::welcome("Anna")),
-              one + " / " + two);
-        a.send_line("{quit}");
-        b.send_line("{quit}");
-        a.rest();
-        b.rest();
+    Chat chat(server.port);
+    for (const string& end : Strings{"\n", ""}) {
+        const string endless(end == "" ? 1000 : 200 * 1000, 'x');
+        const auto start = steady_clock::now();
+        Peer peer = Peer::greeted(server.port);
+        for (const string& name : Strings{"Anna", "a:b", " ", endless}) {
+            peer.send(name + end);
+            peer.expect((name == "Anna" ? TAKEN : BAD) + end);
+        }
+        peer.send("Carla" + end);
+        peer.expect(Peer::welcome("Carla") + end);
+        check(steady_clock::now() - start >= milliseconds(380), "too fast");
+        peer.send("{quit}" + end);
+        peer.expect_end();
+        Peer nobody = Peer::greeted(server.port);
+        nobody.send("{quit}" + end);
+        nobody.expect_end();
+        chat.both_hear("Carla si è unito all chat!");
+        chat.both_hear("Carla ha abbandonato la Chat.");
+        chat.goes_on();
     }
-    server.stop();
 }
 
-TEST(quit_as_a_name_leaves)
-{
+TEST(two_at_once_cannot_both_have_it) {
     Server server;
-    Peer anna = Peer::join(server.port, "Anna");
-    Peer line = Peer::connect(server.port);
-    line.expect_line(GREETING);
-    line.send_line("{quit}");
-    line.expect_end();
-    Peer bare = Peer::connect(server.port);
-    bare.expect_line(GREETING);
-    bare.send("{quit}");
-    bare.expect_end();
-    Peer gone = Peer::connect(server.port);
-    gone.expect_line(GREETING);
-    gone.close();
-    anna.send_line("solo io");
-    anna.expect_line("Anna: solo io");  // nobody joined, nobody left
-    server.stop();
+    for (int i = 0; i < 10; i++) {
+        Peer peers[] = {Peer::greeted(server.port), Peer::greeted(server.port)};
+        for (Peer& peer : peers)
+            peer.send_line("Anna");
+        Strings answers;
+        for (Peer& peer : peers)
+            answers.push_back(peer.read_line());
+        std::sort(answers.begin(), answers.end());
+        check_equal(answers[0], Peer::welcome("Anna"), "what one is told");
+        check_equal(answers[1], TAKEN, "what the other is told");
+        for (Peer& peer : peers)
+            peer.send_line("{quit}");
+        for (Peer& peer : peers)
+            peer.expect_end();
+    }
 }

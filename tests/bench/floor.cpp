@@ -3,10 +3,8 @@
 // every message on to everyone; who comes and who leaves is not announced.
 //
 //   ./floor message    one send() for each message and client
-//   ./floor round      one send() for each client, of everything that could
-//                      be read in one round
+//   ./floor round      one send() for each client, of all that could be read
 //
-// The system chooses the port; it is printed as the server does it.
 // NOTE: the sockets block, so one client that does not read stops everybody.
 
 #include <netinet/in.h>
@@ -15,7 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -28,67 +25,40 @@ struct Client {
 };
 
 static std::map<int, Client> clients;  // by socket
+static int epoll = ::epoll_create1(0);
 static bool one_send_a_round = false;
 static string round_text;  // what this round's send() brings to everyone
-static char buffer[64 * 1024];
 
-// Sends the whole text, waiting for as long as it takes.
-static void send_whole(int socket, const string& text)
-{
-    std::size_t sent = 0;
-    while (sent < text.size()) {
-        const ssize_t n
-            = ::send(socket, &text[sent], text.size() - sent, MSG_NOSIGNAL);
-        if (n <= 0)
-            return;  // it has gone: the next recv() says so
-        sent += static_cast<std::size_t>(n);
-    }
+// It waits for as long as it takes.
+static void send_whole(int socket, const string& text) {
+    ::send(socket, text.data(), text.size(), MSG_NOSIGNAL);
 }
 
 // Sends a text to all who have a name.
-static void send_to_all(const string& text)
-{
-    for (const auto& entry : clients)
-        if (!entry.second.name.empty())
-            send_whole(entry.first, text);
+static void send_to_all(const string& text) {
+    for (const auto& [socket, client] : clients)
+        if (!client.name.empty())
+            send_whole(socket, text);
 }
 
-// Makes a socket that listens on the loopback, and prints its port.
-static int start_listening()
-{
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
-    if (::bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0
-        || ::listen(listener, 1000) != 0)
-        return -1;
-    ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
-    std::printf("(porta %d)\n", ntohs(address.sin_port));
-    std::fflush(stdout);
-    return listener;
+static void watch(int socket) {
+    epoll_event event = {EPOLLIN, {}};
+    event.data.fd = socket;
+    ::epoll_ctl(epoll, EPOLL_CTL_ADD, socket, &event);
 }
 
 // Accepts one client and greets it.
-static void let_in(int listener, int epoll)
-{
+static void let_in(int listener) {
     const int socket = ::accept(listener, nullptr, nullptr);
-    if (socket < 0)
-        return;
     const int yes = 1;
     ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    epoll_event event = {};
-    event.events = EPOLLIN;
-    event.data.fd = socket;
-    ::epoll_ctl(epoll, EPOLL_CTL_ADD, socket, &event);
+    watch(socket);
     clients[socket];
     send_whole(socket, "CIAO! Digita il tuo Nome seguito dal tasto Invio!\n");
 }
 
 // One line from a client: its name, or a message for everyone.
-static void take_line(int socket, Client& client, const string& line)
-{
+static void take_line(int socket, Client& client, const string& line) {
     if (client.name.empty()) {
         client.name = line;
         send_whole(socket, "Benvenuto " + line + "! Se vuoi lasciare la Chat,"
@@ -101,8 +71,8 @@ static void take_line(int socket, Client& client, const string& line)
 }
 
 // Reads once from a client and takes the lines that are complete.
-static void read_from(int socket)
-{
+static void read_from(int socket) {
+    static char buffer[64 * 1024];
     const ssize_t n = ::recv(socket, buffer, sizeof buffer, 0);
     if (n <= 0) {
         clients.erase(socket);
@@ -110,33 +80,36 @@ static void read_from(int socket)
         return;
     }
     Client& client = clients[socket];
-    client.rest.append(buffer, static_cast<std::size_t>(n));
-    std::size_t begin = 0;
-    for (std::size_t end; (end = client.rest.find('\n', begin)) != string::npos;
+    client.rest.append(buffer, static_cast<size_t>(n));
+    size_t begin = 0;
+    for (size_t end; (end = client.rest.find('\n', begin)) != string::npos;
          begin = end + 1)
         take_line(socket, client, client.rest.substr(begin, end - begin));
     client.rest.erase(0, begin);
 }
 
-int main(int argc, char* argv[])
-{
+int main(int argc, char* argv[]) {
     one_send_a_round = argc > 1 && string(argv[1]) == "round";
-    std::signal(SIGPIPE, SIG_IGN);
-    const int listener = start_listening();
-    const int epoll = ::epoll_create1(0);
-    epoll_event events[1024] = {};
-    events[0].events = EPOLLIN;
-    events[0].data.fd = listener;
-    if (listener < 0 || ::epoll_ctl(epoll, EPOLL_CTL_ADD, listener, events) < 0)
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    socklen_t size = sizeof address;
+    const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+    if (::bind(listener, any, size) != 0 || ::listen(listener, 1000) != 0)
         return 1;
+    ::getsockname(listener, any, &size);
+    std::printf("(porta %d)\n", ntohs(address.sin_port));
+    std::fflush(stdout);
+    watch(listener);
     for (;;) {
+        epoll_event events[1024];
         const int count = ::epoll_wait(epoll, events, 1024, -1);
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; i < count; i++)
             if (events[i].data.fd == listener)
-                let_in(listener, epoll);
+                let_in(listener);
             else
                 read_from(events[i].data.fd);
-        }
         if (!round_text.empty())
             send_to_all(round_text);
         round_text.clear();

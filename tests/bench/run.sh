@@ -1,6 +1,6 @@
 #!/bin/sh
 # make bench: builds the server as it is, at -O2, and what it is compared with,
-# and runs bench. With VARIANTS=1 also the server with each of variants/*.patch.
+# and runs bench. With VARIANTS=1 also the server as variants/*.sed change it.
 # Everything is built in a directory of its own.
 
 [ "$(uname -s)" = Linux ] || {
@@ -8,40 +8,39 @@
     exit 0
 }
 here=$(cd "$(dirname "$0")" && pwd)
+root=$here/../..
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
+cd "$work" || exit 2
 
-build() {  # source program
-    ${CXX:-g++} -std=c++17 -O2 -pthread "$1" -o "$2"
+build() {  # source program: it waits for no other
+    ${CXX:-g++} -std=c++17 $flags -pthread -I"$root" "$1" -o "$2" \
+        -DSERVER_PATH='""' -DCLIENT_PATH='""' || touch failed &
 }
 
-# The Title: of a patch, and a copy of the server with it.
-variant() {  # patch
-    name=$(basename "$1" .patch)
-    mkdir "$work/$name"
-    cp "$here"/../../server.cpp "$here"/../../socket_compat.h "$work/$name"
-    (cd "$work/$name" && patch -s -p0 < "$1") \
-        && build "$work/$name/server.cpp" "$work/$name/server"
-}
-
-echo "Building at -O2..." >&2
-build "$here/bench.cpp" "$work/bench" & one=$!
-build "$here/../../server.cpp" "$work/server" & two=$!
-build "$here/floor.cpp" "$work/floor" || exit 2
-wait $one || exit 2
-wait $two || exit 2
-
-set -- "$work/server" "$work/floor"
-[ -z "$VARIANTS" ] || for patch in "$here"/variants/*.patch; do
-    variant "$patch" || exit 2
-    set -- "$@" "$(sed -n 's/^Title: //p' "$patch")" "$work/$name/server"
+flags=-O2
+[ -z "$QUICK" ] || flags=-O0  # nobody looks at the figures
+echo "Building with $flags..." >&2
+build "$here/bench.cpp" bench
+build "$here/floor.cpp" floor
+build "$root/server.cpp" server
+export OTHERS=
+[ -z "$VARIANTS" ] || for script in "$here"/variants/*.sed; do
+    name=$(basename "$script" .sed)
+    sed -f "$script" "$root/server.cpp" > "$name.cpp"
+    ! cmp -s "$root/server.cpp" "$name.cpp" || {
+        echo "FAILED: $script changes nothing in server.cpp"
+        exit 2
+    }
+    build "$name.cpp" "$name"
+    OTHERS="$OTHERS $name"
 done
+wait
+[ ! -e failed ] || exit 2
+
 # In a network of its own, where the system lets us: nobody else's traffic and
 # no rules of a firewall come in between.
-cd "$work" || exit 2
-if unshare -rn ip link set lo up 2> /dev/null; then
-    unshare -rn sh -c 'ip link set lo up && exec "$@"' - ./bench "$@"
-else
-    ./bench "$@"
-fi
+alone='unshare -rn'
+$alone ip link set lo up 2> /dev/null || alone=
+$alone sh -c '[ -z "$1" ] || ip link set lo up; ./bench' - "$alone"

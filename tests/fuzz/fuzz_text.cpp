@@ -1,136 +1,57 @@
 // fuzz_text.cpp - fuzz target: whatever bytes come, and however they are cut,
-// an Inbox makes the right messages of them, and nothing else.
+// an Inbox makes the right messages of them, and clean() leaves nothing that
+// does harm.
 
 #include "fuzz.h"
 
-// Where an Inbox is used, and how it is set there.
-struct Setting {
-    bool lines;         // as in Inbox
-    bool chunks;        // as in Inbox
-    std::size_t limit;  // as in Inbox, where the input chooses no other
-    bool typed;         // from the keyboard: a line, there at once
-};
-
-const std::size_t PREFIX = 37;  // bytes of "NAME: ", as it might be
-
-const Setting SETTINGS[] = {
-    {true, false, WIRE_SIZE - 1 - PREFIX, false},  // A: server, line peer
-    {true, true, WIRE_SIZE - 1 - PREFIX, false},   // B: server, bare peer
-    {true, false, 4 * WIRE_SIZE, false},           // C: client, line server
-    {false, true, 4 * WIRE_SIZE, false},           // D: client, bare server
-    {true, false, std::string::npos, true},        // E: typed, line server
-    {true, false, WIRE_SIZE, true},                // F: typed, bare server
-};
-
-static Setting setting_of(const std::uint8_t* data)
-{
-    Setting setting = SETTINGS[static_cast<std::uint8_t>(data[0] - 'A') % 6];
-    const std::size_t small = (data[1] - '0') & 15;
-    if (small >= 4)  // the longest character has room
-        setting.limit = small;
-    return setting;
-}
-
-// Takes out the messages that are there.
-static void take_messages(Inbox& inbox, std::vector<Message>& messages)
-{
-    Message message;
-    while (next_message(inbox, message)) {
-        check_clean(message.text);
-        check(message.text.size() <= inbox.limit, "a message is too long",
-              message.text);
-        messages.push_back(message);
-    }
-    check_small(inbox);
-}
-
-// As read_message() does in both programs.
-static std::vector<Message> received(const Setting& setting,
-                                     const std::vector<std::string>& pieces)
-{
+// As in the programs: A the server and a line peer, B a bare one; C the client
+// and a line server, D a bare one.
+static Inbox inbox_of(const std::uint8_t* data) {
+    const char kind = static_cast<char>('A' + (data[0] - 'A') % 4);
+    const size_t small = (data[1] - size_t{'0'}) & 15;
     Inbox inbox;
-    inbox.lines = setting.lines;
-    inbox.chunks = setting.chunks;
-    inbox.limit = setting.limit;
-    std::vector<Message> messages;
-    for (const std::string& piece : pieces) {
-        inbox.received += piece;
-        take_messages(inbox, messages);
-        check(!inbox.chunks || inbox.text.empty(), "a bare peer has to wait",
-              inbox.text);
+    inbox.lines = kind != 'D';
+    inbox.chunks = kind == 'B' || kind == 'D';
+    inbox.limit = kind <= 'B' ? WIRE_SIZE - 20 : 4 * WIRE_SIZE;
+    if (small >= 4)
+        inbox.limit = small + 6;
+    return inbox;
+}
+
+static std::vector<string> messages_of(Inbox inbox) {
+    std::vector<string> messages;
+    string message;
+    stream = Stream();
+    while (!inbox.at_end) {
+        fed_receive(inbox, NO_SOCKET, milliseconds(0));
+        while (checked_next_message(inbox, message))
+            messages.push_back(message);
+        check(inbox.received.size() <= (inbox.chunks ? 3 : inbox.limit),
+              "too much has to wait", inbox.received);
     }
-    end_inbox(inbox);
-    take_messages(inbox, messages);
-    check(inbox.received.empty() && inbox.text.empty(),
-          "something is left behind at the end", inbox.received + inbox.text);
+    check(inbox.received.empty(), "something is left", inbox.received);
+    stream.check_all_taken();
     return messages;
 }
 
-// As send() does in client.cpp.
-static std::vector<Message> typed(const Setting& setting,
-                                  const std::string& line)
-{
-    Inbox inbox;
-    inbox.limit = setting.limit;
-    inbox.received = line + "\n";
-    std::vector<Message> messages;
-    take_messages(inbox, messages);
-    check(inbox.is_empty(), "something is left of a line",
-          inbox.received + inbox.text);
-    return messages;
-}
-
-// The reference has the same messages.
-static void check_messages(const std::vector<Message>& messages,
-                           const Setting& setting, Reference wanted)
-{
-    Message message;
-    for (const Message& got : messages) {
-        check(next_wanted(wanted, setting.limit, message),
-              "a message too many", got.text);
-        check_same(got, message, "a wrong message");
-        // The first part of a long message can be as short as six bytes here
-        // only, where limits are.
-        if (setting.limit > 9)
-            check(got.is_quit() == (got.text == "{quit}" && wanted.is_whole),
-                  "not the right {quit}", got.text);
-    }
-    check(!next_wanted(wanted, setting.limit, message), "a message is lost",
-          NOTHING, message.text);
-}
-
-// Where the bytes are cut makes no difference to a line peer.
-static void check_cut(const std::vector<Message>& messages,
-                      const std::vector<Message>& others)
-{
-    check(messages.size() == others.size(),
-          "more messages, or fewer, when cut differently");
-    for (std::size_t i = 0; i < messages.size(); i++)
-        check_same(others[i], messages[i], "another message when cut");
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
-                                      std::size_t size)
-{
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
     if (size < 2)
         return 0;
-    const Setting setting = setting_of(data);
-    const std::vector<std::string> pieces = pieces_of(data + 2, size - 2);
-    const std::string all = glued(pieces);
-    std::vector<std::size_t> ends;
-    for (std::size_t i = 0, at = 0; setting.chunks && i < pieces.size(); i++)
-        ends.push_back(at += pieces[i].size());
-
-    const std::vector<Message> messages
-        = setting.typed ? typed(setting, all) : received(setting, pieces);
-    if (!setting.typed && !setting.chunks) {
-        check_cut(messages, received(setting, {all}));
-        std::vector<std::string> bytes;
-        for (const char c : all)
-            bytes.push_back(std::string(1, c));
-        check_cut(messages, received(setting, bytes));
+    const string all = begin(data, size);
+    const Inbox inbox = inbox_of(data);
+    const auto messages = messages_of(inbox);
+    if (!inbox.chunks) {  // then it makes no difference where the bytes are cut
+        const size_t step = 1 + all.size() / 300;
+        coming.clear();
+        next_piece = 0;
+        for (size_t at = 0; at < all.size(); at += step)
+            coming.push_back(all.substr(at, step));
+        check(messages == messages_of(inbox), "others when cut elsewhere");
     }
-    check_messages(messages, setting,
-                   {units_of(all, ends, setting.lines), 0, false, false});
+    string wanted;
+    size_t length = 0;
+    for (size_t at = 0; at < all.size(); at += length)
+        wanted += shown_at(all, at, length);
+    check(clean(all) == wanted, "not clean", clean(all));
     return 0;
 }

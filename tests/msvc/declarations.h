@@ -34,8 +34,7 @@ extern "C" {
 struct __crt_locale;
 #define MB_CUR_MAX 4
 }
-#define WIN32_LEAN_AND_MEAN
-#define NOMINMAX
+#define NOMINMAX 1
 #define _InterlockedCompareExchange128 wine_InterlockedCompareExchange128
 #include <new>
 #include <locale.h>

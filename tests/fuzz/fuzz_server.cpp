@@ -62,7 +62,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
     const size_t first = next_piece;  // what came with the name can be longer
     while (enters && msg != "{quit}" && read_message(me, msg)) {
         check(me.name.size() + msg.size() + 3 <= WIRE_SIZE, "too long", msg);
-        check(!is_bare || !me.inbox.is_rest || next_piece == first,
+        check(!is_bare || !me.inbox.is_rest || next_piece == first
+                  || stream.is_open,
               "a recv() that is no message", msg);
         check(me.inbox.received.size() <= 2 * WIRE_SIZE, "it holds too much");
     }

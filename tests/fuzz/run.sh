@@ -2,6 +2,7 @@
 # Throws bytes at everything that reads from the network or the keyboard, and
 # looks whether the right messages come out: see fuzz.h and fuzz_*.cpp.
 #   run.sh [SECONDS [TARGET...]]   with clang's libFuzzer, for SECONDS in all (60)
+#   RUNS=9000 run.sh 0 [TARGET...]   so many inputs each, from one seed
 #   run.sh replay COMPILER [FLAG...]   only the seeds and finds/*, kept finds
 # Exit code 77: skipped.
 
@@ -31,6 +32,8 @@ elif echo 'extern "C" int LLVMFuzzerTestOneInput(char*, long) { return 0; }' \
     exit 77
 fi
 [ ${#targets[@]} -gt 0 ] || targets=(text server client)
+length=("-max_total_time=$((${1:-60} / ${#targets[@]}))")
+[ -z "$RUNS" ] || length=(-seed=1 -entropic=0 -reload=0 "-runs=$RUNS")
 
 for target in "${targets[@]}"; do
     program=$build/$target
@@ -47,8 +50,8 @@ for target in "${targets[@]}"; do
         continue
     fi
     mkdir "$work/$target"
-    "$program" -max_total_time=$((${1:-60} / ${#targets[@]})) -max_len=3000 \
-        -timeout=60 -artifact_prefix="$program-" "$work/$target" "$work/seeds" \
+    "$program" "${length[@]}" -max_len=3000 -timeout=60 \
+        -artifact_prefix="$program-" "$work/$target" "$work/seeds" \
         > "$log" 2>&1 || {
         grep -aA 1 -E '^BROKEN:|ERROR: |runtime error: ' "$log" | cut -c 1-300
         find=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)

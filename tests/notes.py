@@ -4,8 +4,6 @@ Every block, name and link in them is held against the project itself; a miss
 says where. What stands behind ``` decides what is done with a block:
   sh           its commands are run, in a copy of the project
   sh windows   the same, with MinGW's compiler
-  cpp FILE     FILE has this code, comments and blanks aside; so has python FILE.
-               A line "..." leaves lines out
   gdb          what `make debug` shows; `2>` is a second terminal, and "..."
                what varies. Line numbers do not count; this renews them:
                notes.py SOURCE debugger_tour --write
@@ -38,7 +36,7 @@ MINGW = "x86_64-w64-mingw32-g++-posix"
 PACKAGES = {MINGW: "g++-mingw-w64-x86-64-posix", "nc": "netcat-openbsd",
             "ctest": "cmake"}
 # Names that the texts speak of, and that the project does not use.
-KNOWN = set("""ipconfig threading.Condition epoll kqueue nc ncat socat skipped
+KNOWN = set("""ipconfig epoll kqueue nc ncat socat skipped
 cmd ciao yes MIMode""".split())
 Block = namedtuple("Block", "text line kind of section lines")
 programs = []  # all that we have started
@@ -88,7 +86,7 @@ def blocks(*kinds):
     return found
 
 
-# --- form, excerpts, names and links -----------------------------------------
+# --- form, names and links -----------------------------------------
 
 def test_form():
     """Something checks each block, and each section asks a question."""
@@ -100,22 +98,6 @@ def test_form():
             miss(text, number, "an indented block: nothing checks it")
         if text == NOTES and line.startswith("##") and line[-1] != "?":
             miss(text, number, "this heading asks nothing")
-
-
-def test_excerpts():
-    """Without comments, and without the blanks that only make it neat."""
-    def code(lines):
-        comment = r"//.*" if block.kind == "cpp" else r"#.*"
-        lines = [" ".join(re.sub(comment, "", line).split()) for line in lines]
-        return "\n".join(["", *filter(None, lines), ""])
-
-    for block in blocks("cpp", "python"):
-        rest = code(read(block.of).splitlines())
-        for piece in code(block.lines).split("\n...\n"):
-            _, found, rest = rest.partition(f"\n{piece.strip()}\n")
-            rest = "\n" + rest
-            if not found:
-                miss(block.text, block.line, f"not in {block.of}: {piece}")
 
 
 def test_names():
@@ -150,15 +132,6 @@ def test_names():
                 miss(text, number, f"no such name: {name}")
     for name in KNOWN - {span for _, _, span in spans}:
         misses.append(f"notes.py: KNOWN has {name}, and nobody speaks of it")
-
-
-def test_twins():
-    """Every function and global of the Python version is spoken of."""
-    notes = "\n".join(line for text, _, line in PROSE if text == NOTES)
-    for file in PYTHON:
-        for name in re.findall(r"^(?:def )?(\w+)(?:\(.*:$| = )", read(file), re.M):
-            if f"`{name}`" not in notes:
-                misses.append(f"{NOTES}: no twin of {name} in {file}")
 
 
 def test_links():

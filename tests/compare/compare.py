@@ -1,7 +1,8 @@
 """The Python version and the C++ side by side, function by function.
 
     compare.py           writes the page build/compare.html
-    compare.py NAME      prints the functions of that name in the terminal
+    compare.py NAME      prints the functions of that name in the terminal, or
+                         the one with that anchor on the page (server-main)
     compare.py --check   exits with 1 if a Python function has neither a twin
                          in C++ nor a comment there that names it
 
@@ -300,7 +301,8 @@ def main():
         PAGE.write_text(page(rows), "utf8")
         print(f"{PAGE.relative_to(ROOT)}: open it with {PAGE.as_uri()}")
     elif sys.argv[1] != "--check":
-        found = [row for row in rows if row.name == sys.argv[1]]
+        found = [row for row in rows if row.name and sys.argv[1] in (
+            row.name, f"{row.program}-{row.name}")]
         for row in found:
             show(row)
         if not found:

@@ -31,8 +31,9 @@ say() { # name, lines: in one piece; bash itself would send each line alone
 join() { # name
     connect "$1" && say "$1" "$1" && until_seen Benvenuto "$1"
 }
-hang_up() { # name
+hang_up() { # name; its reader has the connection, too, until it has ended
     kill "${reader[$1]}"
+    wait "${reader[$1]}" 2> /dev/null
     eval "exec ${peer[$1]}>&-"
 }
 freeze() { # the server, until it is killed or goes on

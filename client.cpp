@@ -6,12 +6,13 @@
 //             ./client 127.0.0.1    in a second one, and in a third
 //
 // The functions of the Python version, tests/python_version/client.py, come
-// first, in its order; then what they need; main is last. Two threads:
+// first, in its order; then what they need; main is last. Once connected, there
+// are two threads:
 //   receive   waits for the server, and shows what comes
 //   main      waits for the keyboard, and sends what was typed
 //
-// System functions are called with :: in front: ::send is not our send(). A
-// "bare" server (the Python version) does not end its messages with '\n'.
+// Most system functions are called with :: in front, as in ::connect. A "bare"
+// server (the Python version) does not end its messages with '\n'.
 
 #include "socket_compat.h"
 
@@ -20,11 +21,11 @@
 
 const int DEFAULT_PORT = 5300;
 const size_t DEFAULT_BUFF = 1024;          // bytes of a message
-const size_t PREFIX = 130;                 // of these: 32 characters, and ": "
+const size_t PREFIX = 130;                 // of these: 4 * 32 for a name, ": "
 const milliseconds DEFAULT_TIMEOUT{2000};  // to connect, and for an answer
 const milliseconds PAUSE{250};    // after a greeting that has no '\n'
 const milliseconds GAP{50};       // between two messages to a bare server
-const milliseconds SILENCE{5000};  // then we say that nobody answers
+const milliseconds SILENCE{5000};  // after this we say that nobody answers
 const milliseconds TICK{100};     // how often we look for Ctrl+C
 const string QUIT = "{quit}";
 const string USAGE = "Uso: ./client [INDIRIZZO [PORTA]]\n"
@@ -36,13 +37,12 @@ const string USAGE = "Uso: ./client [INDIRIZZO [PORTA]]\n"
 static string HOST;                         // the server's address or name
 static int PORT = -1;                       // -1: not known yet
 static socket_t client_socket = NO_SOCKET;  // main sends, receive() receives
-// What has arrived. main uses it until receive() starts; after that only
-// receive() does, but both read `lines`, which no longer changes. (false: not
-// yet known whether messages end with '\n'.)
-static Inbox inbox{4 * DEFAULT_BUFF, false};
+// What has arrived. main uses it until receive() starts, and then receive();
+// from then on `lines` does not change, and both may read it.
+static Inbox inbox{4 * DEFAULT_BUFF, false};  // false: see read_greeting()
 
 // For both threads: until when we wait for the server to close (NEVER: we are
-// not leaving), and since when an answer is due (NEVER: none is).
+// not leaving), and when we first sent without an answer (NEVER: all answered).
 const auto NEVER = steady_clock::time_point::max();
 static std::atomic<steady_clock::time_point> leave_by{NEVER};
 static std::atomic<steady_clock::time_point> asked_at{NEVER};
@@ -58,7 +58,7 @@ static void show(const string& text);
 // Python: start_chat.
 static void start_chat(int argc, char* argv[]) {
     if (argc > 1)
-        std::istringstream(argv[1]) >> HOST;  // without blanks around it
+        std::istringstream(argv[1]) >> HOST;  // drops blanks around it
     if (argc > 2)
         PORT = parse_port(argv[2], 1);
     if (HOST == "--help")
@@ -79,19 +79,19 @@ static void start_chat(int argc, char* argv[]) {
 }
 
 // Connects client_socket to the server. If it cannot, prints why, and returns
-// false. Python: connect_with_timeout. Runs in a thread of its own, since
-// nothing limits how long it takes to look a name up. A name can have several
+// false. Python: connect_with_timeout. Runs in a thread of its own, since we
+// cannot limit how long it takes to look a name up. A name can have several
 // addresses, which share the time that there is.
 static bool connect_with_timeout() {
     addrinfo hints = {};
-    // As the server listens: "localhost" can also mean ::1 (IPv6), where nobody
-    // would answer.
+    // IPv4, as in the server: "localhost" can also mean ::1 (IPv6), where
+    // nobody would answer.
     hints.ai_family = AF_INET;
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* addresses = nullptr;
     const int error = ::getaddrinfo(HOST.c_str(), std::to_string(PORT).c_str(),
                                     &hints, &addresses);
-    string reason = ::gai_strerror(error);  // empty as soon as we are connected
+    string reason = ::gai_strerror(error);  // once we are connected: empty
     int count = 0;
     for (auto* a = addresses; a; a = a->ai_next)
         count++;
@@ -104,9 +104,9 @@ static bool connect_with_timeout() {
     return reason.empty();
 }
 
-// Shows what the server sends, until the server closes. If we are not leaving,
-// it ends the program, since nothing can wake main at the keyboard. Python:
-// receive. Runs in a thread of its own.
+// Shows what the server sends, until the server closes. If that happens before
+// we leave, it ends the program, since nothing can wake main at the keyboard.
+// Python: receive. Runs in a thread of its own.
 static void receive() {
     ignore_interrupts();
     string message;
@@ -114,14 +114,14 @@ static void receive() {
         show(message);
     if (!interrupted && leave_by.load() == NEVER)
         end_program("La connessione con il server e' stata interrotta", 1);
-    ::shutdown(client_socket, SHUT_RDWR);  // main may be waiting in send()
+    ::shutdown(client_socket, SHUT_RDWR);  // wakes main if it is in send()
 }
 
-// Sends a line that was typed, cleaned, and for a bare server cut into pieces
-// that fit into a recv(1024) together with our name. Python: send. If the
-// connection is broken it gives up: receive() says so.
+// Cleans a line that was typed, and sends it; to a bare server in pieces that
+// fit into a recv(1024) together with our name. Python: send. If the connection
+// is broken, it gives up: receive() says so.
 static void send(const string& msg) {
-    Inbox typed;
+    Inbox typed;  // it cleans and cuts, as with what comes in
     typed.received = msg + "\n";
     if (!inbox.lines)
         typed.limit = DEFAULT_BUFF - PREFIX;
@@ -197,9 +197,9 @@ static void connect_to_server() {
                     + "?", 1);
 }
 
-// Waits for the greeting. If it ends with '\n' so do all messages of this
-// server, and ours must, too. If not, or if none comes, the server is bare:
-// what one recv() brings counts as a message.
+// Waits for the greeting. If it ends with '\n', all messages of this server do,
+// and ours must. If not, or if none comes, the server is bare: what one recv()
+// brings counts as a message.
 static void read_greeting() {
     const auto deadline = steady_clock::now() + DEFAULT_TIMEOUT;
     milliseconds limit = DEFAULT_TIMEOUT;
@@ -214,18 +214,18 @@ static void read_greeting() {
 
 // --- the console is the window ----------------------------------------------
 //
-// On a terminal messages scroll in all rows but the last two. What is typed is
-// in these, and scrolls there: the terminal itself echoes and edits it, and no
-// message gets into it. Elsewhere (a pipe, TERM=dumb, Windows) there are
-// plain lines and no sequences; use TERM=dumb in a debugger, too. A number that
-// is too big, 999, means the last row.
+// On a terminal messages scroll in all rows but the last two. Typed text has
+// these two rows: the terminal itself echoes and edits it, and no message gets
+// into it. Elsewhere (a pipe, TERM=dumb, Windows) there are plain lines and no
+// control sequences; use TERM=dumb in a debugger, too. 999 means the last row.
 
-// The sequence that lets only these rows scroll; it also moves the cursor.
+// The sequence that lets only the rows first to last scroll. It also moves the
+// cursor.
 static string region(int first, int last) {
     return "\033[" + std::to_string(first) + ";" + std::to_string(last) + "r";
 }
 
-// Names stand out, and what the server says is faint, if colours are wanted
+// Names stand out, and texts without a name are faint, if colours are wanted
 // (no-color.org).
 static string highlight(const string& text) {
     const char* no_color = std::getenv("NO_COLOR");
@@ -238,8 +238,8 @@ static string highlight(const string& text) {
 }
 
 // Shows a message above what is being typed. ESC 7 and ESC 8 save and restore
-// the cursor; 999B moves it down to the last row of the region; ESC E begins a
-// new line, and not '\n', after which the terminal may echo a typed letter.
+// the cursor; 999B moves it down to the last row of the region. ESC E begins a
+// new line there: after '\n' the terminal might echo a typed letter.
 static void show(const string& text) {
     const int rows = window_rows;
     if (rows > 0)
@@ -250,8 +250,7 @@ static void show(const string& text) {
 }
 
 // Divides the terminal when the window is opened, changes size, or was stopped
-// by Ctrl+Z; what is in the last row then moves up. NOTE: a new size can hide
-// half a typed line; Ctrl+R shows it again.
+// by Ctrl+Z. NOTE: a new size can hide half a typed line: Ctrl+R shows it.
 static void refresh_window() {
     const int rows = terminal_rows();
     if (window_rows == NO_WINDOW || rows < 4 || rows == window_rows)
@@ -302,8 +301,8 @@ static bool read_message(string& message) {
     return true;
 }
 
-// Ends the program early, and says why: for this reason, or because Ctrl+C was
-// pressed meanwhile. Python: os._exit.
+// Ends the program early, and shows the reason, or that Ctrl+C was pressed.
+// Python: os._exit.
 static void end_program(const string& reason, int code) {
     show(interrupted ? "Uscendo dalla chat..." : reason);
     close_window(true);

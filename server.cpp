@@ -14,10 +14,10 @@
 //                       main sends, closes sockets, and erases clients.
 //
 // Our client and netcat end each message with '\n'. The Python client does not:
-// we call such a peer "bare", and treat what one recv() brings as a message. A
-// peer is bare if it sends a name without '\n' and then pauses.
+// we call such a peer "bare", and treat what one recv() brings as a message. We
+// notice it when a name comes without '\n', and a pause follows.
 //
-// System functions are called with :: in front, as in ::accept.
+// Most system functions are called with :: in front, as in ::accept.
 
 #include "socket_compat.h"
 
@@ -32,17 +32,17 @@ const int MAX_CLIENTS = 1000;      // in Python only the limit of listen()
 const size_t DEFAULT_BUFF = 1024;  // bytes of a message, name and '\n' included
 const int MAX_NAME = 32;           // characters
 const size_t BOUND = 256 * 1024;   // bytes that all clients together may say in
-                                   // one round; also, a client with more than
-                                   // this unsent is too far behind
-const size_t OVERHEAD = 16;        // bytes added to each message's count, so
-                                   // that tiny ones are not free
-const milliseconds PATIENCE{500};  // how long we wait for a silent peer, or
-                                   // for one who does not read
-const milliseconds NAME_PAUSE{250};  // such a pause shows that a peer is bare
-const milliseconds BARE_GAP{20};   // between two messages to a bare peer, so
-                                   // that its recv() brings one at a time
-const size_t BURST = 16;           // messages that may wait for a gap; any
-                                   // beyond these go out at once
+                                   // one round. A client with more than this
+                                   // unsent is too far behind
+const size_t OVERHEAD = 16;        // bytes added to the size of each message:
+                                   // tiny ones cost work, too
+const milliseconds PATIENCE{500};  // how long we wait for a peer that is silent
+                                   // or does not read
+const milliseconds NAME_PAUSE{250};  // a peer that pauses so long is bare
+const milliseconds BARE_GAP{20};   // between two messages to a bare peer: its
+                                   // recv() then usually brings one at a time
+const size_t BURST = 16;           // messages that may wait for a gap; if more
+                                   // do, the oldest go out at once
 const milliseconds RETRY{5};       // between two tries to send
 const milliseconds TICK{100};      // how often we look for Ctrl+C; also the
                                    // penalty for a bad name
@@ -50,7 +50,7 @@ const string QUIT = "{quit}";
 
 // A client is in the map `clients` from accept() until main erases it. First it
 // has no name. Then it has one, and is in_room. When it leaves, it loses both.
-// When its thread is done, it has_ended. It can be is_lost at any time.
+// When its thread is done, it has_ended. is_lost can become true at any time.
 struct Client {
     // Set before its thread starts, and never changed:
     socket_t socket = NO_SOCKET;
@@ -62,7 +62,7 @@ struct Client {
     bool has_ended = false;   // main may erase it: its thread is done
     string unsent;            // bytes to send as soon as possible
     std::list<string> paced;  // messages to a bare peer, to be sent one by one
-    size_t said = 0;          // bytes it has said since `renewed_at`
+    size_t said = 0;          // bytes of its share used since `renewed_at`
     std::thread thread;       // runs client_handler
     // Only for the client's own thread:
     Inbox inbox{DEFAULT_BUFF - 1};  // what it writes; the limit is without '\n'
@@ -73,9 +73,9 @@ struct Client {
     std::atomic<bool> is_lost{false};  // the connection is broken, or dropped
 };
 
-// clients_mutex guards the map, the two flags below it, and most of each
-// Client. No thread may wait long while it holds the mutex, except on a
-// condition variable, which releases it meanwhile.
+// clients_mutex guards the map, the two flags below, and most of each Client.
+// No thread may wait long while it holds the mutex. (A condition variable
+// releases the mutex while a thread waits for it.)
 static std::mutex clients_mutex;
 static std::map<socket_t, Client> clients;  // Python: clients and addresses
 static bool has_news = false;          // something was queued
@@ -123,7 +123,7 @@ static void new_client_accept() {
         client.address = ip + (":" + std::to_string(ntohs(from.sin_port)));
         log_line(client.address + " si è collegato.");
         try {
-            if (clients.size() <= MAX_CLIENTS)  // it is one of them now
+            if (clients.size() <= MAX_CLIENTS)  // this one included
                 client.thread = std::thread(client_handler, std::ref(client));
         } catch (const std::system_error&) {  // the system has no more threads
         }
@@ -154,7 +154,7 @@ static void client_handler(Client& me) {
         while (read_message(me, msg) && msg != QUIT) {
             std::unique_lock<std::mutex> lock(clients_mutex);
             // Back-pressure: all clients together may say about one BOUND in a
-            // round. Whoever has said its share waits for the next round.
+            // round. A client that has used its share waits for the next one.
             round_done.wait(lock, [&me] {
                 return me.said < BOUND / clients.size() || !me.in_room;
             });
@@ -183,16 +183,16 @@ static void broadcast(const string& msg, const string& prefisso) {
 }
 
 // Tells everyone {quit}, and ends all connections and threads. Python:
-// close_server, which the signal calls. Here the signal sets `interrupted`, and
-// main calls this: a signal handler must not lock a mutex, since the thread
-// that was interrupted may hold that mutex (signal-safety(7)).
+// close_server, which is its signal handler. Here the handler sets
+// `interrupted`, and main calls this: a handler must not lock a mutex, as the
+// thread that was interrupted may hold that mutex (signal-safety(7)).
 static void close_server() {
     log_line("Terminazione del server...");
     std::unique_lock<std::mutex> lock(clients_mutex);
     broadcast(QUIT);
     for (auto& [socket_client, client] : clients) {
         if (!client.in_room) {
-            client.is_bare = true;  // we do not know yet: it may be
+            client.is_bare = true;  // it may be: we do not know
             tell(client, QUIT);
         }
         client.in_room = false;
@@ -203,7 +203,7 @@ static void close_server() {
         deliver();
         if (steady_clock::now() > deadline)
             for (auto& [socket_client, client] : clients)
-                client.is_lost = true;  // Python: socket_client.close()
+                client.is_lost = true;  // deliver() then drops it
     }
 }
 
@@ -215,7 +215,7 @@ static void tell(Client& client, const string& text) {
     if (interrupted && text != QUIT)
         return;  // from Ctrl+C on only {quit}, so that nothing follows it
     if (client.is_bare) {
-        // A long text can be split on its way, and its last part be exactly
+        // If a long text is split on its way, its last part can be exactly
         // {quit}, which would end the Python client. A space prevents that.
         const bool ends_in_quit = text.size() > QUIT.size()
             && text.substr(text.size() - QUIT.size()) == QUIT;
@@ -237,8 +237,8 @@ static void announce(const Client& client, const string& what) {
 
 // --- their helpers: names ---------------------------------------------------
 
-// Characters (from, to) that look like a blank, or like nothing at all: in
-// Unicode 15 the categories Zs and Cf, blank letters, "default ignorable".
+// Characters (from, to) that have no place in a name: those of Unicode 15 that
+// are spaces (Zs), controls of format (Cf), blank letters or "ignorable".
 const char32_t INVISIBLE[][2] = {
     {' ', ' '}, {0xA0, 0xA0}, {0xAD, 0xAD}, {0x34F, 0x34F}, {0x600, 0x605},
     {0x61C, 0x61C}, {0x6DD, 0x6DD}, {0x70F, 0x70F}, {0x890, 0x891},
@@ -250,9 +250,9 @@ const char32_t INVISIBLE[][2] = {
     {0x1BCA0, 0x1BCA3}, {0x1D159, 0x1D159}, {0x1D173, 0x1D17A},
     {0xE0000, 0xE0FFF}};
 
-// A name without blanks at its ends, and with only one between words, where
+// Returns the name without blanks at its ends, and with only one between words.
 // INVISIBLE characters count as blanks: otherwise two clients could both look
-// like "Anna". (Python: " ".join(text.split()), for the usual blanks.)
+// like "Anna".
 static string trim(const string& text) {
     string name;
     size_t length = 0;
@@ -270,9 +270,9 @@ static string trim(const string& text) {
     return name.substr(0, name.find_last_not_of(' ') + 1);
 }
 
-// Returns what is wrong with a name, or "" if a client can have it. (With a
-// colon, it could imitate another's messages.) The caller must keep
-// clients_mutex locked until it has stored the name.
+// Returns what is wrong with a name, or "" if it may be taken. (With a colon it
+// could imitate another client's messages.) The caller must keep clients_mutex
+// locked until it has stored the name.
 static string fault_of_name(const string& name) {
     const auto begins = [](char byte) { return !continues(byte); };
     const auto length = std::count_if(name.begin(), name.end(), begins);
@@ -326,17 +326,17 @@ static bool read_message(Client& me, string& message) {
         }
         if (n == LOST)
             me.is_lost = true;
-        if (n == TIME_UP && me.is_lost)  // only on Windows: see UNTIL_WOKEN
+        if (n == TIME_UP && me.is_lost)  // for Windows: see UNTIL_WOKEN
             return false;
     }
     return true;
 }
 
 // Waits until all is sent, says that no more will come (SHUT_WR), and discards
-// input until the client closes, or is silent for PATIENCE. For a close() with
-// input unread makes TCP send a reset, and the client could lose our last
-// messages (RFC 2525, section 2.17). This takes about 10 * PATIENCE at most.
-// Called only by the client's own thread, without the mutex.
+// input until the client closes, or is silent for PATIENCE. A close() with
+// input unread would make TCP send a reset, and the client could lose our last
+// messages (RFC 2525, section 2.17). All this takes about 10 * PATIENCE at
+// most. Called only by the client's own thread, without the mutex.
 static void finish(Client& me) {
     const auto deadline = steady_clock::now() + 10 * PATIENCE;
     std::unique_lock<std::mutex> lock(clients_mutex);
@@ -357,9 +357,9 @@ static void finish(Client& me) {
 
 // --- the rounds of main -----------------------------------------------------
 
-// Sends a client what is queued for it, as far as the system takes it. Drops it
-// if the connection is broken, or if it is too far behind and the others have
-// waited long enough. Only main calls it, with clients_mutex held.
+// Sends a client as much of what is queued as the system takes. Drops it if its
+// connection is broken, or if it is too far behind and the others have waited
+// long enough. Only main calls it, with clients_mutex held.
 static void send_unsent(Client& client, bool patience_is_over) {
     while (!client.paced.empty()) {
         const bool is_early = steady_clock::now() < client.next_send;
@@ -377,7 +377,7 @@ static void send_unsent(Client& client, bool patience_is_over) {
         client.is_lost = true;
     }
     if (client.is_lost) {
-        ::shutdown(client.socket, SHUT_RDWR);  // ends its thread's recv()
+        ::shutdown(client.socket, SHUT_RDWR);  // wakes its thread in poll()
         client.unsent.clear();
         client.paced.clear();
     }
@@ -385,9 +385,9 @@ static void send_unsent(Client& client, bool patience_is_over) {
 
 // One round: waits for news, sends what is queued, erases the clients whose
 // threads have ended, and renews the shares, so that everyone may speak again.
-// While somebody is too far behind, it does not renew them: talkers wait for
-// that reader. When this has lasted for PATIENCE, it drops whoever is still too
-// far behind. Only main calls it.
+// While any client is too far behind, it does not renew them: talkers wait for
+// that reader. When this has lasted for PATIENCE, it drops every client that is
+// too far behind. Only main calls it.
 static void deliver() {
     std::this_thread::yield();  // let others queue more first: fewer sends
     std::unique_lock<std::mutex> lock(clients_mutex);
@@ -409,7 +409,7 @@ static void deliver() {
             somebody_is_behind = true;
         if (client.has_ended) {
             if (client.thread.joinable())
-                client.thread.join();  // it is ending: we hardly wait
+                client.thread.join();  // a short wait: it is returning
             close_socket(client.socket);
             it = clients.erase(it);
         } else {
@@ -439,8 +439,8 @@ static void log_line(const string& line) {
         warning = "Qualche riga del registro è andata persa.\n";
 }
 
-// Makes SERVER listen on all addresses of this machine, and says where. If it
-// cannot, it says why and ends the program.
+// Makes SERVER listen on all addresses of this machine, and prints the port. If
+// it cannot, it prints why, and ends the program.
 static void start_listening(int PORT) {
     sockaddr_in ADDR = {};  // its address is 0.0.0.0; Python: HOST = ''
     ADDR.sin_family = AF_INET;
@@ -449,7 +449,7 @@ static void start_listening(int PORT) {
     socklen_t size = sizeof ADDR;
     SERVER = ::socket(AF_INET, SOCK_STREAM, 0);
     set_option(SERVER, SOL_SOCKET, SO_REUSEADDR, REUSE_ADDRESS);
-    set_nonblocking(SERVER);  // whoever connects can be gone before accept()
+    set_nonblocking(SERVER);  // or accept() waits if the peer has gone again
     if (::bind(SERVER, address, size) != 0
         || ::listen(SERVER, MAX_CLIENTS) != 0) {
         print("La porta " + std::to_string(PORT) + " non è disponibile: "
@@ -462,8 +462,8 @@ static void start_listening(int PORT) {
              + std::to_string(ntohs(ADDR.sin_port)) + ")");
 }
 
-// The port from the command line or else from the keyboard. If there is
-// something else on the command line, it prints the usage and ends the program.
+// Returns the port from the command line or, without one, from the keyboard. If
+// the command line is wrong, it prints the usage, and ends the program.
 static int choose_port(int argc, char* argv[]) {
     if (argc == 1)
         return ask_port("Inserisci la porta del server (Default 5300): ", 0,

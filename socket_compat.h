@@ -1,8 +1,8 @@
 // socket_compat.h - what server.cpp and client.cpp need and C++ lacks:
 //   1. sockets, the same on POSIX (Linux, macOS) and Windows (Winsock)
 //   2. the console: Ctrl+C, Ctrl+Z, and the terminal behind the window
-//   3. text: Python's print(), int() and decode(), and what Python lacks, too:
-//      splitting the stream that recv() brings into messages
+//   3. text: Python's print(), int() and decode(); and, new here, splitting the
+//      stream that recv() brings into messages
 // This is the only file that tests for the platform.
 
 #ifndef SOCKET_COMPAT_H
@@ -72,8 +72,8 @@ inline void start_sockets() {
 using socket_t = int;
 using length_t = size_t;  // of a buffer
 const socket_t NO_SOCKET = -1;
-const int REUSE_ADDRESS = 1;  // otherwise "Address already in use", a minute
-                              // long: TIME_WAIT, RFC 9293 section 3.6.1
+const int REUSE_ADDRESS = 1;  // otherwise "Address already in use" for a time
+                              // (TIME_WAIT, RFC 9293, section 3.6.1)
 const milliseconds UNTIL_WOKEN{-1};  // for ever: shutdown() wakes a poll()
 
 inline void close_socket(socket_t s) { ::close(s); }
@@ -81,9 +81,9 @@ inline int socket_errno() { return errno; }
 inline bool would_block() { return errno == EAGAIN || errno == EINPROGRESS; }
 inline void set_nonblocking(socket_t s) { ::fcntl(s, F_SETFL, O_NONBLOCK); }
 
-// Comes first in main(). A send() to a peer that has gone raises SIGPIPE,
-// which would end the program: signal(7). NOTE: after `./server >&-` the first
-// socket gets the number 1, and everything printed goes to it.
+// main() calls it first. A send() on a broken connection raises SIGPIPE, which
+// would end the program: signal(7). NOTE: after `./server >&-` the first socket
+// gets the number 1, and everything printed goes to it.
 inline void start_sockets() { std::signal(SIGPIPE, SIG_IGN); }
 
 #endif
@@ -100,14 +100,14 @@ inline void set_option(socket_t s, int level, int name, int value) {
 
 // What both ends of a connection need.
 inline void set_up_connection(socket_t s) {
-    set_nonblocking(s);  // all waiting is done in wait_ready(), with a limit
+    set_nonblocking(s);  // all waiting for a socket is done in wait_ready()
     // Each message leaves at once: TCP would keep a small one back until the
-    // one before is acknowledged, up to 40 ms (Nagle's algorithm, RFC 896).
+    // one before is acknowledged (Nagle's algorithm, RFC 896).
     set_option(s, IPPROTO_TCP, TCP_NODELAY, 1);
-    // A computer that is switched off sends no goodbye: the system has to ask.
+    // A computer that loses its power sends no goodbye: the system has to ask.
     // (RFC 9293, section 3.8.4. NOTE: Other systems ask after two hours. And
     // the last line also ends a connection whose peer is there, but has not
-    // read for so long, if all queues on the way are full.)
+    // read for 25 s, once all queues on the way are full.)
     set_option(s, SOL_SOCKET, SO_KEEPALIVE, 1);
 #ifdef TCP_USER_TIMEOUT  // Linux: see tcp(7)
     set_option(s, IPPROTO_TCP, TCP_KEEPIDLE, 10);         // seconds
@@ -118,7 +118,7 @@ inline void set_up_connection(socket_t s) {
 
 // Waits until the socket is ready, but not longer than `limit`. POLLIN: there
 // is something to recv() or accept(), or the stream has ended; POLLOUT: there
-// is room for send(). False: it is not ready yet.
+// is room for send(). False: it is not.
 inline bool wait_ready(socket_t s, short events, milliseconds limit) {
     pollfd p = {s, events, 0};
     return ::poll(&p, 1, static_cast<int>(limit.count())) > 0;
@@ -135,12 +135,12 @@ inline bool send_some(socket_t s, string& bytes) {
 
 // --- 2. the console ---------------------------------------------------------
 
-const unsigned TIME_TO_END = 4;  // seconds from Ctrl+C to the end, by force
+const unsigned TIME_TO_END = 4;  // seconds from Ctrl+C to a forced end
 
 inline std::atomic<bool> interrupted{false};  // Ctrl+C was pressed
 
-// How many rows the divided terminal has (0: it is not divided yet), or
-// NO_WINDOW: there are only plain lines.
+// How many rows the client's window has (0: the terminal is not divided yet),
+// or NO_WINDOW: there are only plain lines.
 const int NO_WINDOW = -1;
 inline std::atomic<int> window_rows{NO_WINDOW};
 
@@ -166,7 +166,7 @@ inline bool read_line(string& line) {
     if (!::ReadConsoleW(console, wide, 1023, &size, nullptr) || interrupted)
         return false;
     ::WideCharToMultiByte(CP_UTF8, 0, wide, -1, text, 4096, nullptr, nullptr);
-    line = text;  // its "\r\n" is dropped like that of a peer
+    line = text;  // next_message() will drop its "\r\n"
     return text[0] != '\x1A' && text[0] != '\0';  // Ctrl+Z: the end of input
 }
 
@@ -179,8 +179,8 @@ inline int terminal_rows() { return 0; }
 
 #else  // POSIX
 
-// Calls `handler` at this signal; it may do only what signal-safety(7) allows.
-// What was ignored when we started stays ignored: nohup relies on that.
+// Lets this signal call `handler`, which may do only what signal-safety(7)
+// allows. What was ignored when we started stays ignored: nohup relies on that.
 inline void on_signal(int number, void (*handler)(int), unsigned flags = 0) {
     struct sigaction action = {};
     ::sigaction(number, nullptr, &action);
@@ -191,9 +191,9 @@ inline void on_signal(int number, void (*handler)(int), unsigned flags = 0) {
     ::sigaction(number, &action, nullptr);
 }
 
-// At Ctrl+C, Ctrl+\ or a kill, or when the terminal goes away, `interrupted`
-// is set, and a read() under way ends. If one was about to begin, the alarm
-// ends it a second later; if anything is stuck, it ends the program.
+// At Ctrl+C, Ctrl+\ or a kill, or when the terminal goes away, `interrupted` is
+// set, and a read() under way ends. An alarm a second later ends a read() that
+// had just begun. After TIME_TO_END the alarm ends the program.
 inline void on_interrupt() {
     for (const int number : {SIGINT, SIGQUIT, SIGTERM, SIGHUP})
         on_signal(number, [](int) {
@@ -220,7 +220,8 @@ inline void ignore_interrupts() {
 // the system would stop it (SIGTTIN).
 inline bool in_foreground() { return ::tcgetpgrp(0) == ::getpgrp(); }
 
-// Python's input(). False: no more can be read, or Ctrl+C was pressed.
+// Python's input(), without the question. False: no more can be read, or Ctrl+C
+// was pressed.
 inline bool read_line(string& line) {
     if (interrupted || (::isatty(0) && !in_foreground()))
         return false;
@@ -235,8 +236,8 @@ inline bool can_print() { return wait_ready(1, POLLOUT, milliseconds(0)); }
 inline void never_wait_for_terminal() {
     const char* name = ::isatty(1) ? ::ttyname(1) : nullptr;
     const int fd = name ? ::open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY) : -1;
-    if (fd >= 0)
-        ::dup2(fd, 1);
+    if (fd >= 0 && ::dup2(fd, 1) >= 0)
+        ::close(fd);
 }
 
 inline int terminal_rows() {
@@ -262,14 +263,14 @@ inline void take_terminal() {
 // (SIGTSTP has its default action here, because of SA_RESETHAND: sigaction(2).)
 inline void stop_program(int) {
     window_rows = NO_WINDOW;
-    ::poll(nullptr, 0, 5);  // ms, for what is just being shown
+    ::poll(nullptr, 0, 5);  // 5 ms: show() may be printing
     if (::write(1, "\033[r\033[999;1H\n", 12) > 0)
         ::raise(SIGTSTP);
     take_terminal();
 }
 
-// True if input and output are a terminal that understands control sequences
-// such as ESC[K. From then on it is set as we need it.
+// Sets the terminal up for the window. False: input and output are not one
+// terminal that understands control sequences such as ESC[K.
 inline bool open_terminal() {
     const char* name = std::getenv("TERM");
     if (!::isatty(0) || !::isatty(1) || !in_foreground() || !name
@@ -280,8 +281,8 @@ inline bool open_terminal() {
     return true;
 }
 
-// Sets the terminal as it was. `forget` drops what was typed and not read: the
-// shell would run it as a command.
+// Restores the terminal. `forget` drops what was typed and not read: the shell
+// would run it as a command.
 inline void close_terminal(bool forget) {
     if (window_rows != NO_WINDOW && in_foreground())
         ::tcsetattr(0, forget ? TCSAFLUSH : TCSANOW, &old_terminal);
@@ -291,9 +292,9 @@ inline void close_terminal(bool forget) {
 
 // --- 3. text ----------------------------------------------------------------
 
-// Python's print(): one whole line, at once, even when several threads print
-// (stdio locks the stream for each call) and when standard output is a file.
-// False: not all of it could be written.
+// Python's print(): a line, in one piece even when several threads print (stdio
+// locks the stream for each call), and at once even when standard output is a
+// file. False: not all of it could be written.
 inline bool print(const string& text, const char* end = "\n") {
     const string line = text + end;
     return std::fwrite(line.data(), line.size(), 1, stdout) == 1
@@ -352,7 +353,7 @@ inline size_t place_to_cut(const string& text, size_t size) {
 const char32_t NOT_UTF8 = 0xFFFFFFFF;
 
 // Returns the code point of the character at text[at], and sets `length` to its
-// bytes. If these are not valid UTF-8: NOT_UTF8, and 1.
+// size in bytes. If these are not valid UTF-8: NOT_UTF8, and 1.
 inline char32_t decode(const string& text, size_t at, size_t& length) {
     const char32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};  // of each length
     length = length_from(text[at]);
@@ -368,9 +369,8 @@ inline char32_t decode(const string& text, size_t at, size_t& length) {
 }
 
 // Makes a text safe to show. A byte that is not UTF-8 becomes a question mark.
-// What could move another's cursor, imitate a line or turn it round becomes a
-// space: control characters, line separators, bidirectional controls. So the
-// text never gets longer.
+// Control characters, line separators and bidirectional controls become spaces:
+// they could move another's cursor, or fake a line. No text gets longer.
 inline string clean(const string& bytes) {
     string text;
     size_t length = 0;
@@ -394,16 +394,16 @@ inline string clean(const string& bytes) {
 struct Inbox {
     size_t limit = string::npos;  // bytes of a message; a longer one is cut
     bool lines = true;     // a '\n' ends a message
-    bool chunks = false;   // so does the end of what one recv() brings: it is a
-                           // bare peer, like the Python version
+    bool chunks = false;   // the end of what one recv() brings ends one, too:
+                           // the peer is bare, like the Python version
     bool is_cut = false;   // the last message was too long: its rest follows
     bool is_rest = false;  // the last message is the rest of one that was cut
     bool at_end = false;   // recv() will bring nothing more
     string received{};     // what is not a message yet
 };
 
-// Moves the next message out of the inbox: clean, without its '\n', and not
-// empty (those are ignored). False: none until recv() brings more.
+// Moves the next message out of the inbox, clean and without its '\n'; skips
+// empty ones. False: there is none until recv() brings more.
 inline bool next_message(Inbox& inbox, string& message) {
     string& bytes = inbox.received;
     message.clear();
@@ -436,8 +436,8 @@ inline bool next_message(Inbox& inbox, string& message) {
     return !message.empty();
 }
 
-// What receive_into() can return instead of a number of bytes: the connection
-// is broken; nothing came within `limit`.
+// What receive_into() can return instead of a number of bytes. LOST: the
+// connection is broken; TIME_UP: nothing came within `limit`.
 enum { LOST = -1, TIME_UP = -2 };
 
 // Python's recv() with settimeout(), into the inbox; from a bare peer at most
@@ -449,7 +449,7 @@ inline int receive_into(Inbox& inbox, socket_t s, milliseconds limit) {
         size = std::min(size, inbox.limit - inbox.received.size());
     if (!wait_ready(s, POLLIN, limit))
         return TIME_UP;
-    string bytes(size, ' ');  // freed at once; a thread's stack only grows
+    string bytes(size, ' ');  // on the stack it would cost each thread 4 kB
     const auto n = static_cast<int>(
         ::recv(s, &bytes[0], static_cast<length_t>(size), 0));
     if (n > 0)

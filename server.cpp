@@ -73,17 +73,18 @@ struct Client {
     std::atomic<bool> is_lost{false};  // the connection is broken, or dropped
 };
 
-// clients_mutex guards the map, the two flags below, and most of each Client.
-// No thread may wait long while it holds the mutex. (A condition variable
-// releases the mutex while a thread waits for it.)
+// clients_mutex guards the map, has_news, and most of each Client. No thread may
+// wait long while it holds the mutex. (A condition variable releases the mutex
+// while a thread waits for it.)
 static std::mutex clients_mutex;
 static std::map<socket_t, Client> clients;  // Python: clients and addresses
-static bool has_news = false;          // something was queued
-static bool has_unsent = false;        // something is still unsent: retry soon
+static bool has_news = false;               // something was queued
 static std::condition_variable news;        // main waits for has_news
 static std::condition_variable round_done;  // clients' threads wait for main
-static steady_clock::time_point renewed_at;  // when `said` was last set to 0:
-                                             // only for main
+
+// Only for main:
+static bool has_unsent = false;  // something is still unsent: retry soon
+static steady_clock::time_point renewed_at;  // when `said` was last set to 0
 
 static socket_t SERVER = NO_SOCKET;  // listens; set before the threads start
 

@@ -84,7 +84,9 @@ the_other_computer_is_switched_off)
     wait_for '^Anna ha abbandonato' Bruno
     wait_for '^Carla ha abbandonato' Dario
     wait_for '^Eva ha abbandonato' Dario
-    echo "the rooms know after $SECONDS s that they have left" ;;
+    echo "the rooms know after $SECONDS s that they have left"
+    ! grep 'non risponde' "$work/Bruno.log" "$work/Dario.log" \
+        || fail "those on this side have had an answer to all that they said" ;;
 *) fail "no such test: $3" ;;
 esac
 exit 0

@@ -23,10 +23,8 @@ const int DEFAULT_PORT = 5300;
 const size_t DEFAULT_BUFF = 1024;          // bytes of a message
 const size_t PREFIX = 130;                 // of these: 4 * 32 for a name, ": "
 const milliseconds DEFAULT_TIMEOUT{2000};  // to connect, and for an answer
-const milliseconds PAUSE{250};    // after a greeting that has no '\n'
-const milliseconds GAP{50};       // between two messages to a bare server
-const milliseconds SILENCE{5000};  // after this we say that nobody answers
-const milliseconds TICK{100};     // how often we look for Ctrl+C
+const milliseconds GAP{50};    // between two messages to a bare server
+const milliseconds TICK{100};  // how often we look for Ctrl+C
 const string QUIT = "{quit}";
 const string USAGE = "Uso: ./client [INDIRIZZO [PORTA]]\n"
     "Entra nella chat; prima va avviato ./server. INDIRIZZO è quello del"
@@ -197,6 +195,8 @@ static void connect_to_server() {
                     + "?", 1);
 }
 
+const milliseconds PAUSE{250};  // after a greeting that has no '\n'
+
 // Waits for the greeting. If it ends with '\n', all messages of this server do,
 // and ours must. If not, or if none comes, the server is bare: what one recv()
 // brings counts as a message.
@@ -281,6 +281,8 @@ static void close_window(bool forget) {
 }
 
 // --- their helpers: messages, and the end -----------------------------------
+
+const milliseconds SILENCE{5000};  // after this we say that nobody answers
 
 // Waits for the next message. False: the connection has ended, or we leave and
 // the server does not close. Only for receive().

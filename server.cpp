@@ -30,23 +30,15 @@
 const int DEFAULT_PORT = 5300;
 const int MAX_CLIENTS = 1000;      // in Python only the limit of listen()
 const size_t DEFAULT_BUFF = 1024;  // bytes of a message, name and '\n' included
-const int MAX_NAME = 32;           // characters
+const string QUIT = "{quit}";
+const milliseconds TICK{100};      // how often we look for Ctrl+C
+const milliseconds PATIENCE{500};  // how long we wait for a peer that is silent
+                                   // or does not read
 const size_t BOUND = 256 * 1024;   // bytes that all clients together may say in
                                    // one round. A client with more than this
                                    // unsent is too far behind
 const size_t OVERHEAD = 16;        // bytes added to the size of each message:
                                    // tiny ones cost work, too
-const milliseconds PATIENCE{500};  // how long we wait for a peer that is silent
-                                   // or does not read
-const milliseconds NAME_PAUSE{250};  // a peer that pauses so long is bare
-const milliseconds BARE_GAP{20};   // between two messages to a bare peer: its
-                                   // recv() then usually brings one at a time
-const size_t BURST = 16;           // messages that may wait for a gap; if more
-                                   // do, the oldest go out at once
-const milliseconds RETRY{5};       // between two tries to send
-const milliseconds TICK{100};      // how often we look for Ctrl+C; also the
-                                   // penalty for a bad name
-const string QUIT = "{quit}";
 
 // A client is in the map `clients` from accept() until main erases it. First it
 // has no name. Then it has one, and is in_room. When it leaves, it loses both.
@@ -73,9 +65,9 @@ struct Client {
     std::atomic<bool> is_lost{false};  // the connection is broken, or dropped
 };
 
-// clients_mutex guards the map, has_news, and most of each Client. No thread may
-// wait long while it holds the mutex. (A condition variable releases the mutex
-// while a thread waits for it.)
+// clients_mutex guards the map, has_news, and most of each Client. No thread
+// may wait long while it holds the mutex. (A condition variable releases the
+// mutex while a thread waits for it.)
 static std::mutex clients_mutex;
 static std::map<socket_t, Client> clients;  // Python: clients and addresses
 static bool has_news = false;               // something was queued
@@ -271,6 +263,8 @@ static string trim(const string& text) {
     return name.substr(0, name.find_last_not_of(' ') + 1);
 }
 
+const int MAX_NAME = 32;  // characters
+
 // Returns what is wrong with a name, or "" if it may be taken. (With a colon it
 // could imitate another client's messages.) The caller must keep clients_mutex
 // locked until it has stored the name.
@@ -310,6 +304,8 @@ static bool read_name(Client& me) {
 }
 
 // --- their helpers: what a client says, and how it leaves -------------------
+
+const milliseconds NAME_PAUSE{250};  // a peer that pauses so long is bare
 
 // Waits for the client's next message. False: there are no more. If the first
 // bytes of a name are followed by a pause and not by '\n', this is a bare peer.
@@ -357,6 +353,12 @@ static void finish(Client& me) {
 }
 
 // --- the rounds of main -----------------------------------------------------
+
+const milliseconds RETRY{5};      // between two tries to send
+const milliseconds BARE_GAP{20};  // between two messages to a bare peer: its
+                                  // recv() then usually brings one at a time
+const size_t BURST = 16;          // messages that may wait for a gap; if more
+                                  // do, the oldest go out at once
 
 // Sends a client as much of what is queued as the system takes. Drops it if its
 // connection is broken, or if it is too far behind and the others have waited

@@ -113,7 +113,12 @@ a_conversation)
     tmux_ set-buffer "$(printf 'riga uno\nriga due\nmezza')"
     tmux_ paste-buffer -r
     expect_row 10 'Anna: riga due'
-    expect_row 12 'mezza' ;;
+    expect_row 12 'mezza'
+    type_ C-s
+    say Eva dopo
+    ! has_shown 'Eva: dopo' || fail "Ctrl+S stops nothing"
+    type_ C-q
+    expect_message 'Eva: dopo' ;;
 long_lines)
     begin 40 12
     say Bruno "$(seq -s ' ' 100 174)" '漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字'

@@ -61,6 +61,7 @@ TEST(at_most_1000_clients) {
     set_limit(0, RLIMIT_NOFILE, 2500);
     Server server;
     std::thread log([&] { server.out.skip_to("non è entrato"); });
+    const long before = status_of(server.pid(), "VmRSS");
     std::vector<Peer> peers;
     for (int i = 0; i < 1000; i++)  // some of them without a name
         peers.push_back(i % 10 ? Peer::join(server.port, to_string(i))
@@ -72,6 +73,7 @@ TEST(at_most_1000_clients) {
     server.out.expect_line(": il server è pieno.");
     peers[999].send_line("ciao");
     peers[999].expect_line("999: ciao");
+    check_growth(server, before, 16 * 1000);
     peers[7].close();
     wait_until("there is room again", [&] {
         peers[7] = Peer::connect(server.port);

@@ -94,7 +94,6 @@ TEST(a_quit_or_a_lost_connection_ends_the_client_with_1) {
         {"", {"{quit}\n"}, "", waits},
         {"", {"{quit}"}, "", waits},
         {"", {"\n{quit}\nCiao\n"}, "", waits},
-        {"", {}, "", resets},
         {"CIA", {}, "CIA\n", closes},
         {"Ciao", {"perch\xC3"}, "perch\n?\n", closes},
         {"Ciao\n",

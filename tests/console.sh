@@ -126,10 +126,10 @@ long_lines)
     expect_message "Bruno: $(seq -s ' ' 100 174)"
     typed=$(seq -s - 100 124) # 99 columns: three rows
     type_ "$typed"
-    for said in uno due; do
+    for said in uno $'due \U1F44D \U1F1EE\U1F1F9 e\u0301'; do
         expect_row 11 "${typed:40:40}"
         expect_row 12 "${typed:80}"
-        say Eva $said
+        say Eva "$said"
         expect_message "Eva: $said"
     done
     type_ Enter

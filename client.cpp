@@ -119,7 +119,7 @@ static void receive() {
 // fit into a recv(1024) together with our name. Python: send. If the connection
 // is broken, it gives up: receive() says so.
 static void send(const string& msg) {
-    Inbox typed;  // it cleans and cuts, as with what comes in
+    Inbox typed;  // cleans and cuts, as it does with what comes in
     typed.received = msg + "\n";
     if (!inbox.lines)
         typed.limit = DEFAULT_BUFF - PREFIX;
@@ -229,12 +229,12 @@ static string region(int first, int last) {
 // (no-color.org).
 static string highlight(const string& text) {
     const char* no_color = std::getenv("NO_COLOR");
-    const size_t name = text.find(": ");
+    const size_t colon = text.find(": ");
     if (no_color && *no_color)
         return text;
-    if (name == string::npos)
+    if (colon == string::npos)
         return "\033[2m" + text + "\033[22m";
-    return "\033[1m" + text.substr(0, name) + "\033[22m" + text.substr(name);
+    return "\033[1m" + text.substr(0, colon) + "\033[22m" + text.substr(colon);
 }
 
 // Shows a message above what is being typed. ESC 7 and ESC 8 save and restore
@@ -266,8 +266,8 @@ static void open_window() {
     refresh_window();
 }
 
-// Erases the line that was just sent: it is in the row above the cursor.
-// What has been typed since then stays.
+// Erases the line that was just sent, in the row above the cursor. What has been
+// typed since then stays.
 static void empty_entry() {
     if (window_rows > 0)
         print("\0337\033[A\033[2K\0338\033[K", "");

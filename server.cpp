@@ -60,7 +60,7 @@ struct Client {
     Inbox inbox{DEFAULT_BUFF - 1};  // what it writes; the limit is without '\n'
     // Only for main:
     steady_clock::time_point next_send;  // the next of `paced` goes out then
-    // For every thread, with the mutex or without:
+    // For every thread, with or without the mutex:
     std::atomic<bool> is_bare{false};  // it gets no '\n': a bare peer
     std::atomic<bool> is_lost{false};  // the connection is broken, or dropped
 };
@@ -185,7 +185,7 @@ static void close_server() {
     broadcast(QUIT);
     for (auto& [socket_client, client] : clients) {
         if (!client.in_room) {
-            client.is_bare = true;  // it may be: we do not know
+            client.is_bare = true;  // perhaps it is: we do not know
             tell(client, QUIT);
         }
         client.in_room = false;
@@ -230,8 +230,8 @@ static void announce(const Client& client, const string& what) {
 
 // --- their helpers: names ---------------------------------------------------
 
-// Characters (from, to) that have no place in a name: those of Unicode 15 that
-// are spaces (Zs), controls of format (Cf), blank letters or "ignorable".
+// Characters (from, to) that have no place in a name: in Unicode 15 the spaces
+// (Zs), format characters (Cf), letters that look blank, and what is "ignorable".
 const char32_t INVISIBLE[][2] = {
     {' ', ' '}, {0xA0, 0xA0}, {0xAD, 0xAD}, {0x34F, 0x34F}, {0x600, 0x605},
     {0x61C, 0x61C}, {0x6DD, 0x6DD}, {0x70F, 0x70F}, {0x890, 0x891},

@@ -341,8 +341,7 @@ inline size_t length_from(char first) {
 }
 
 // Where a text can be cut without splitting a character: at `size`, or a few
-// bytes before. (At the end of a text, its last character may be incomplete.)
-// `size` must be at least 1.
+// bytes before. `size` must be at least 1. (A text can end within a character.)
 inline size_t place_to_cut(const string& text, size_t size) {
     size_t at = size - 1;
     while (at > 0 && size - at < 4 && continues(text[at]))

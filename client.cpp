@@ -266,8 +266,8 @@ static void open_window() {
     refresh_window();
 }
 
-// Erases the line that was just sent, in the row above the cursor. What has been
-// typed since then stays.
+// Erases the line that was just sent, in the row above the cursor. What has
+// been typed since then stays.
 static void empty_entry() {
     if (window_rows > 0)
         print("\0337\033[A\033[2K\0338\033[K", "");

@@ -231,7 +231,7 @@ static void announce(const Client& client, const string& what) {
 // --- their helpers: names ---------------------------------------------------
 
 // Characters (from, to) that have no place in a name: in Unicode 15 the spaces
-// (Zs), format characters (Cf), letters that look blank, and what is "ignorable".
+// (Zs), format characters (Cf), letters that look blank, and "ignorable" ones.
 const char32_t INVISIBLE[][2] = {
     {' ', ' '}, {0xA0, 0xA0}, {0xAD, 0xAD}, {0x34F, 0x34F}, {0x600, 0x605},
     {0x61C, 0x61C}, {0x6DD, 0x6DD}, {0x70F, 0x70F}, {0x890, 0x891},
